@@ -1,0 +1,54 @@
+# Every command that CI and the README name. A fresh machine needs Python 3.11+ with venv, and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all lint crds bench lock clean
+.DEFAULT_GOAL := test
+
+# The main job on real input: PostgreSQL, a control plane and the operator on loopback. ARGS=--help
+demo: .venv/ready
+	@$(BIN)/python -m tests.demo $(ARGS)
+
+# Lint, types, layering, generated files, then every test that this machine can run. PG=15,16,17,18 or all
+test: lint
+	@$(BIN)/python -m pytest $(if $(PG),--pg=$(PG)) $(ARGS)
+
+# The same with every kill matrix whole
+test-all: lint
+	@$(BIN)/python -m pytest --whole $(if $(PG),--pg=$(PG)) $(ARGS)
+
+lint: .venv/ready
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pgstrata.cli.crds --check crds
+
+# CustomResourceDefinitions and the field tables of docs/kinds, from the pydantic models
+crds: .venv/ready
+	@$(BIN)/python -m pgstrata.cli.crds crds
+
+# Measurements beside limits and peers. ONLY=runner
+bench: .venv/ready
+	@$(BIN)/python -m bench $(if $(ONLY),--only=$(ONLY))
+
+# Compile the hashed locks anew from pyproject.toml
+lock: .venv/ready
+	@for name in runtime dev bootstrap go; do \
+	  case $$name in runtime) group=;; *) group="--group pyproject.toml:$$name";; esac; \
+	  case $$name in runtime|dev) src=pyproject.toml;; *) src=;; esac; \
+	  $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal \
+	    --python-version 3.11 $$src $$group -o requirements/$$name.lock || exit 1; \
+	done
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache bench/out
+
+.venv/ready: requirements/bootstrap.lock requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pgstrata needs Python 3.11 or newer")'
+	@echo "preparing .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/bootstrap.lock requirements/dev.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@

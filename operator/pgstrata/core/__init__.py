@@ -1,0 +1,1 @@
+"""The words that every room uses: resources, outcomes, conditions, errors. No I/O."""

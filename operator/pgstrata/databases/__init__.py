@@ -1,0 +1,1 @@
+"""ManagedDatabase: how to reach a database and how to treat it."""

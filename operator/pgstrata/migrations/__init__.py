@@ -1,0 +1,1 @@
+"""SchemaVersion: the schema's version, by phases."""
