@@ -1,0 +1,298 @@
+"""What every model of the API is made of; one description serves pydantic, CRDs and docs.
+
+spec.py of each room derives its models from ApiModel. The operator reads resources with
+`parse_spec`, which lets unknown fields pass, so that a field of a newer release does not break a
+downgrade. The command line judges files with `judge`, which says what the API server would say to
+kubectl. Status models are also what the status is built from: snake_case attributes, `as_json`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    JsonValue,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
+
+from pgstrata.core.api_values import ObjectName
+from pgstrata.core.errors import InvalidSpec
+
+GROUP = "pgstrata.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+CATEGORY = "pgstrata"
+
+STATUS_LIST_MAX = 50
+"""Entries that a list in a status may have; who builds a status takes no more."""
+
+Model = TypeVar("Model", bound="ApiModel")
+M = TypeVar("M")
+
+
+class Problem(NamedTuple):
+    """What is wrong with one field."""
+
+    path: str
+    """As the API server names it: `spec.source.configMaps[1].name`."""
+    message: str
+
+
+class SpecProblem(InvalidSpec):
+    """A resource that does not say what its kind asks for, with every field that is wrong."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{path}: {message}" for path, message in problems))
+
+
+@dataclass(frozen=True, slots=True)
+class CelRule(Generic[M]):
+    """A rule that spans fields: its CEL text for the API server, its Python twin for files."""
+
+    rule: str
+    message: str
+    field_path: str
+    """Relative to the object, `.caRef`; empty: the object itself."""
+    reason: Literal["FieldValueInvalid", "FieldValueRequired", "FieldValueForbidden"]
+    holds: Callable[[M], bool]
+
+    def as_validation(self) -> dict[str, str]:
+        """The entry of x-kubernetes-validations."""
+        path = {"fieldPath": self.field_path} if self.field_path else {}
+        return {"rule": self.rule, "message": self.message, "reason": self.reason} | path
+
+
+def cel(
+    rule: str,
+    *,
+    message: str,
+    field_path: str = "",
+    reason: Literal[
+        "FieldValueInvalid", "FieldValueRequired", "FieldValueForbidden"
+    ] = "FieldValueInvalid",
+) -> Callable[[Callable[[M], bool]], CelRule[M]]:
+    """Make the decorated method the Python twin of the CEL `rule` (names as on the wire).
+
+    Both must give the same verdict: tests/cluster/test_crds.py asks both about one table.
+    """
+
+    def pair(holds: Callable[[M], bool]) -> CelRule[M]:
+        return CelRule(rule, message, field_path, reason, holds)
+
+    return pair
+
+
+class _Reading(Enum):
+    """Who is asking, for what pydantic alone would judge otherwise than the API server."""
+
+    STORED = auto()
+    SUBMITTED = auto()
+
+
+class ApiModel(BaseModel):
+    """Base of all models of the API: camelCase on the wire, frozen, nothing unknown."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        ignored_types=(CelRule,),
+        use_attribute_docstrings=True,
+    )
+
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Optional fields (Python names) of which exactly one must be set."""
+    immutable: ClassVar[tuple[str, ...]] = ()
+    """Fields (Python names), required or with a default, that cannot change; only CEL sees that."""
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The object on the wire: camelCase, JSON values, nothing that is None."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    @classmethod
+    def alias_of(cls, name: str) -> str:
+        """The name on the wire of the field that Python calls `name`."""
+        return cls.model_fields[name].alias or name
+
+    @classmethod
+    def cel_rules(cls) -> Iterator[CelRule[Self]]:
+        """The rules of this model and its bases, in the order in which they are written."""
+        for base in reversed(cls.__mro__):
+            yield from (value for value in vars(base).values() if isinstance(value, CelRule))
+        if cls.one_of:
+            names = [cls.alias_of(name) for name in cls.one_of]
+            given = ", ".join(f"has(self.{name})" for name in names)
+            yield CelRule(
+                f"[{given}].filter(given, given).size() == 1",
+                f"exactly one of {', '.join(names)} is required",
+                "",
+                "FieldValueInvalid",
+                lambda self: sum(getattr(self, name) is not None for name in cls.one_of) == 1,
+            )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema = handler.resolve_ref_schema(handler(core))
+        rules = [rule.as_validation() for rule in cls.cel_rules()]
+        for name in map(cls.alias_of, cls.immutable):
+            rules.append(
+                {
+                    "rule": f"self.{name} == oldSelf.{name}",
+                    "message": f"{name} is immutable; make a new resource",
+                    "fieldPath": f".{name}",
+                }
+            )
+        if rules:
+            schema["x-kubernetes-validations"] = rules
+        return schema
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_nulls_as_the_server_does(cls, data: object, info: ValidationInfo) -> object:
+        """A null gives way to a default; without one it is refused, and never stored."""
+        if info.context is None or not isinstance(data, Mapping):
+            return data
+        fields = {cls.alias_of(name): field for name, field in cls.model_fields.items()}
+        nulls = {name for name in fields if name in data and data[name] is None}
+        optional = {name for name in nulls if not fields[name].is_required()}
+        absent = {
+            name for name in optional if fields[name].get_default(call_default_factory=True) is None
+        }
+        if absent and info.context is _Reading.SUBMITTED:
+            raise _broken([Problem(f".{name}", "must not be null") for name in sorted(absent)])
+        return {name: value for name, value in data.items() if name not in optional}
+
+    @model_validator(mode="after")
+    def _keep_the_rules(self) -> Self:
+        broken = [
+            Problem(rule.field_path, rule.message)
+            for rule in type(self).cel_rules()
+            if not rule.holds(self)
+        ]
+        if broken:
+            raise _broken(broken)
+        return self
+
+
+class LocalRef(ApiModel):
+    """Names an object in the same namespace."""
+
+    name: ObjectName
+    """The object's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`."""
+
+    name: str
+    type: Literal["string", "integer", "date"]
+    json_path: str
+
+
+READY_COLUMNS = (
+    Column("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
+    Column("Reason", "string", '.status.conditions[?(@.type=="Ready")].reason'),
+)
+AGE_COLUMN = Column("Age", "date", ".metadata.creationTimestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKind:
+    """One kind of resource; each room has one constant of this type in spec.py."""
+
+    kind: str
+    plural: str
+    short_name: str
+    spec: type[ApiModel]
+    status: type[ApiModel]
+    own_columns: tuple[Column, ...]
+    """Columns between Ready, Reason and Age."""
+
+    @property
+    def singular(self) -> str:
+        """The name of one resource in kubectl."""
+        return self.kind.lower()
+
+    @property
+    def crd_name(self) -> str:
+        """The name of the CustomResourceDefinition."""
+        return f"{self.plural}.{GROUP}"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns of `kubectl get`, from left to right."""
+        return (*READY_COLUMNS, *self.own_columns, AGE_COLUMN)
+
+
+def parse_spec(model: type[Model], data: object, at: str = "spec") -> Model:
+    """Read what the API server stored; fields that this release does not know are passed over.
+
+    Args:
+        model: the kind's spec model.
+        data: the JSON value, as parsed.
+        at: where it stands in the resource, the first part of each problem's path.
+
+    Raises:
+        SpecProblem: some field has a value that this release cannot carry out.
+    """
+    return _read(model, data, at, _Reading.STORED)
+
+
+def judge(model: type[Model], data: object, at: str = "spec") -> Model:
+    """Read a file's spec as strictly as kubectl and the API server would; arguments as parse_spec.
+
+    What depends on the stored object (immutable fields) only the API server can judge.
+
+    Raises:
+        SpecProblem: they would refuse it.
+    """
+    return _read(model, data, at, _Reading.SUBMITTED)
+
+
+def _read(model: type[Model], data: object, at: str, reading: _Reading) -> Model:
+    try:
+        return model.model_validate(
+            data,
+            extra="forbid" if reading is _Reading.SUBMITTED else "ignore",
+            context=reading,
+            by_alias=True,
+            by_name=False,
+        )
+    except ValidationError as error:
+        found = [problem for details in error.errors() for problem in _problems(details, at)]
+        raise SpecProblem(found) from error
+
+
+def _broken(problems: Sequence[Problem]) -> PydanticCustomError:
+    return PydanticCustomError("rules", "breaks rules", {"problems": tuple(problems)})
+
+
+_PLAIN = {
+    "missing": "Required value",
+    "extra_forbidden": "unknown field",
+    "model_type": "must be an object",
+}
+
+
+def _problems(details: ErrorDetails, at: str) -> Iterator[Problem]:
+    path = at + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in details["loc"])
+    if details["type"] == "rules":
+        yield from (Problem(path + sub, said) for sub, said in details["ctx"]["problems"])
+    else:
+        yield Problem(path, _PLAIN.get(details["type"], details["msg"]))

@@ -1,0 +1,224 @@
+"""Value types of the API: durations, names, timestamps, clipped texts, lists that are maps.
+
+Each is one description with three readings: what pydantic accepts, what the CRD's schema says
+(core/crd_schema.py collects it), and what Python holds inside. Rooms use them in spec.py.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    Strict,
+    WithJsonSchema,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+DURATION_MAX_LENGTH = 32
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+_PART = re.compile("([0-9]+)(ms|s|m|h|d)")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a duration such as `500ms` or `1h30m`; a day has 24 hours.
+
+    Raises:
+        ValueError: another form, or longer than a timedelta can hold.
+    """
+    if re.fullmatch(f"({_PART.pattern})+", text) is None or len(text) > DURATION_MAX_LENGTH:
+        raise ValueError(f"{text!r} is not a duration such as 500ms, 30s, 1h30m or 7d")
+    try:
+        return sum((int(n) * _UNITS[unit] for n, unit in _PART.findall(text)), timedelta())
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is too long") from error
+
+
+def format_duration(duration: timedelta) -> str:
+    """Write a duration of whole milliseconds (finer is cut off) so that parse_duration reads it."""
+    rest, text = duration, ""
+    for unit in ("d", "h", "m", "s", "ms"):
+        count, rest = divmod(rest, _UNITS[unit])
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+@dataclass(frozen=True, slots=True)
+class DurationText:
+    """Annotates a timedelta that is written as text: `Annotated[timedelta, DurationText()]`.
+
+    With bounds the unit d is refused, because CEL's duration() does not know it; so bounds are
+    for what is shorter than a day.
+    """
+
+    at_least: str | None = None
+    at_most: str | None = None
+
+    def __get_pydantic_core_schema__(
+        self, _source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            self._read,
+            handler.generate_schema(timedelta),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                format_duration, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, _core: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        schema: JsonSchemaValue = {
+            "type": "string",
+            "pattern": f"^([0-9]+({'|'.join(self._units)}))+$",
+            "maxLength": DURATION_MAX_LENGTH,
+        }
+        if rules := [
+            f"duration(self) {sign} duration('{bound}')"
+            for sign, bound in ((">=", self.at_least), ("<=", self.at_most))
+            if bound is not None
+        ]:
+            schema["x-kubernetes-validations"] = [
+                {"rule": " && ".join(rules), "message": self._message}
+            ]
+        return schema
+
+    @property
+    def _units(self) -> tuple[str, ...]:
+        bounded = self.at_least is not None or self.at_most is not None
+        return tuple(unit for unit in _UNITS if unit != "d" or not bounded)
+
+    @property
+    def _message(self) -> str:
+        bounds = [
+            f"{word} {bound}"
+            for word, bound in (("at least", self.at_least), ("at most", self.at_most))
+            if bound is not None
+        ]
+        return f"must be {' and '.join(bounds)}"
+
+    def _read(self, value: object) -> timedelta:
+        duration = value
+        if isinstance(value, str):
+            duration = parse_duration(value)
+            if "d" in value and "d" not in self._units:
+                raise ValueError(f"the units here are {', '.join(self._units)}")
+        if not isinstance(duration, timedelta):
+            raise PydanticCustomError("duration", "must be a duration such as 500ms or 30s")
+        too_short = self.at_least is not None and duration < parse_duration(self.at_least)
+        too_long = self.at_most is not None and duration > parse_duration(self.at_most)
+        if too_short or too_long:
+            raise PydanticCustomError("duration_bounds", "{text}", {"text": self._message})
+        return duration
+
+
+@dataclass(frozen=True, slots=True)
+class ListMap:
+    """Annotates a tuple of objects that are a map by `keys`: a key may occur once.
+
+    The keys are the fields' names on the wire. Server-side apply merges by them.
+    """
+
+    keys: tuple[str, ...]
+
+    def __init__(self, *keys: str) -> None:
+        object.__setattr__(self, "keys", keys)
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._unique, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(core) | {
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": list(self.keys),
+        }
+
+    def _unique(self, items: tuple[Any, ...]) -> tuple[Any, ...]:
+        seen: set[tuple[object, ...]] = set()
+        for item in items:
+            wire = item.model_dump(mode="json", by_alias=True)
+            key = tuple(wire[name] for name in self.keys)
+            if key in seen:
+                said = ", ".join(f"{n} {v!r}" for n, v in zip(self.keys, key, strict=True))
+                raise PydanticCustomError("duplicate", "Duplicate value: {said}", {"said": said})
+            seen.add(key)
+        return items
+
+
+@dataclass(frozen=True, slots=True)
+class Clipped:
+    """Annotates a text that pgstrata writes: what is longer than `max_length` is cut, with `…`.
+
+    Only for status: a long message of PostgreSQL must not make the whole status unwritable.
+    """
+
+    max_length: int
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._clip, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(core) | {"maxLength": self.max_length}
+
+    def _clip(self, text: str) -> str:
+        return text if len(text) <= self.max_length else text[: self.max_length - 1] + "…"
+
+
+def _utc_seconds(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+
+Duration = Annotated[timedelta, DurationText()]
+"""A length of time, `^([0-9]+(ms|s|m|h|d))+$` on the wire."""
+
+Timestamp = Annotated[
+    AwareDatetime,
+    PlainSerializer(_utc_seconds, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A moment; UTC and whole seconds on the wire, as metav1.Time."""
+
+Integer = Annotated[int, Strict()]
+"""A whole number; neither "10" nor true is one."""
+
+Count = Annotated[int, Strict(), Field(ge=0)]
+"""A whole number, zero or more."""
+
+Number = Annotated[float, Strict(), Field(ge=0)]
+"""A measured figure, zero or more."""
+
+Flag = Annotated[bool, Strict()]
+"""true or false; neither "yes" nor 1 is one."""
+
+LabelName = Annotated[str, Field(min_length=1, max_length=63, pattern=f"^{_DNS_LABEL}$")]
+"""A DNS-1123 label."""
+
+ObjectName = Annotated[
+    str, Field(min_length=1, max_length=253, pattern=rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*$")
+]
+"""A DNS-1123 subdomain: the name of a Kubernetes object."""
+
+DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern="^[-._a-zA-Z0-9]+$")]
+"""A key in a Secret's or ConfigMap's data."""

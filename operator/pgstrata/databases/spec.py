@@ -1,0 +1,149 @@
+"""ManagedDatabase: how to reach a database and how to treat it.
+
+The one description of the kind: CRD, validation and the table in docs/kinds come from it.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from pgstrata.core.api_model import ApiKind, ApiModel, Column, LocalRef, cel
+from pgstrata.core.api_status import KindStatus
+from pgstrata.core.api_values import (
+    Clipped,
+    Count,
+    DataKey,
+    DurationText,
+    Flag,
+    Integer,
+    ObjectName,
+)
+
+
+class TlsMode(StrEnum):
+    """What is asked of TLS, in libpq's words."""
+
+    DISABLE = "disable"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the server's certificate is checked against a certificate authority."""
+        return self in {TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL}
+
+
+class CaKind(StrEnum):
+    """Where a certificate authority's certificate is kept."""
+
+    SECRET = "Secret"  # noqa: S105 - the name of a kind, not a password
+    CONFIG_MAP = "ConfigMap"
+
+
+class CaRef(ApiModel):
+    """Names the certificates of the authorities that the server's certificate may be signed by."""
+
+    kind: CaKind = CaKind.SECRET
+    """Secret or ConfigMap."""
+    name: ObjectName
+    """The object's name, in the same namespace."""
+    key: DataKey = "ca.crt"
+    """The key whose value is the PEM text."""
+
+
+class TlsSpec(ApiModel):
+    """How the connection is encrypted and the server is known."""
+
+    mode: TlsMode | None = None
+    """Unset: the Secret's sslmode, else verify-full with caRef, else require."""
+    ca_ref: CaRef | None = None
+    """The certificate authority; the operator's system has none that it would trust."""
+    cert_ref: LocalRef | None = None
+    """A Secret of type kubernetes.io/tls: the client certificate to show."""
+
+    @cel(
+        "!has(self.mode) || !(self.mode in ['verify-ca', 'verify-full']) || has(self.caRef)",
+        message="modes verify-ca and verify-full need caRef, the authority to verify with",
+        field_path=".caRef",
+        reason="FieldValueRequired",
+    )
+    def _an_authority_to_verify_with(self) -> bool:
+        return self.mode is None or not self.mode.verifies or self.ca_ref is not None
+
+
+class ConnectionSpec(ApiModel):
+    """How to reach the database."""
+
+    secret_ref: LocalRef
+    """A Secret with `uri`, or with host, port, dbname, user or username, and password. uri wins."""
+    tls: TlsSpec | None = None
+    """TLS; unset: what the Secret says, else require."""
+
+
+class Timeouts(ApiModel):
+    """How long to wait; units are ms, s, m and h."""
+
+    connect: Annotated[timedelta, DurationText("100ms", "1m")] = timedelta(seconds=5)
+    """For a connection, TLS and authentication included."""
+    lock: Annotated[timedelta, DurationText("10ms", "30s")] = timedelta(milliseconds=500)
+    """For a lock that others queue behind: the longest stall of the application's writers."""
+    statement: Annotated[timedelta, DurationText("100ms", "1h")] = timedelta(seconds=30)
+    """For a statement under a strong lock, and for any other statement of a migration file."""
+
+    @cel(
+        "duration(self.lock) <= duration(self.statement)",
+        message="lock must not be longer than statement, which would end the wait first",
+        field_path=".lock",
+    )
+    def _the_lock_gives_up_first(self) -> bool:
+        return self.lock <= self.statement
+
+
+class ManagedDatabaseSpec(ApiModel):
+    """What is asked for."""
+
+    connection: ConnectionSpec
+    """How to reach the database."""
+    timeouts: Timeouts = Field(default_factory=Timeouts, json_schema_extra={"default": {}})
+    """How long to wait for connections, locks and statements."""
+    max_connections: Annotated[Integer, Field(ge=4, le=100)] = 6
+    """Connections that pgstrata opens at a time to this database."""
+
+
+class Pooler(StrEnum):
+    """What stands between pgstrata and the server."""
+
+    NONE = "None"
+    SESSION = "Session"
+    TRANSACTION = "Transaction"
+
+
+class ManagedDatabaseStatus(KindStatus):
+    """What was seen."""
+
+    server_version: Annotated[str, Clipped(63)] | None = None
+    """The server's version."""
+    database: Annotated[str, Clipped(63)] | None = None
+    """The name of the database."""
+    in_recovery: Flag | None = None
+    """Whether the server is a standby."""
+    pooler: Pooler | None = None
+    """The connection pooler in between, and its mode; Transaction is not supported."""
+    control_schema_version: Count | None = None
+    """The version of the schema `pgstrata` in the database."""
+
+
+MANAGED_DATABASE = ApiKind(
+    kind="ManagedDatabase",
+    plural="manageddatabases",
+    short_name="mdb",
+    spec=ManagedDatabaseSpec,
+    status=ManagedDatabaseStatus,
+    own_columns=(
+        Column("Server", "string", ".status.serverVersion"),
+        Column("Control", "integer", ".status.controlSchemaVersion"),
+    ),
+)

@@ -1,0 +1,167 @@
+"""SchemaVersion: which version a schema shall have, and from which files.
+
+The one description of the kind: CRD, validation and the table in docs/kinds come from it.
+"""
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from pgstrata.core.api_model import STATUS_LIST_MAX, ApiKind, ApiModel, Column, LocalRef, cel
+from pgstrata.core.api_status import KindStatus, PlanStatus, ProgressStatus, WorkState
+from pgstrata.core.api_values import Clipped, Count, LabelName, ListMap, Number, Timestamp
+
+INLINE_FILES_MAX = 64
+INLINE_LENGTH_MAX = 65536
+"""Characters of all inline files together."""
+FILE_NAME_MAX = 253
+FILE_NAME_PATTERN = r"^[A-Za-z0-9][-._A-Za-z0-9]*[.]sql$"
+VERSIONS_SHOWN = 20
+"""Newest versions that the status lists."""
+
+VersionText = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[0-9]+([.][0-9]+)*$")]
+"""Dotted integers; leading zeros are ignored."""
+
+
+class SourceSpec(ApiModel):
+    """Where the migration files are; exactly one of its fields."""
+
+    one_of: ClassVar[tuple[str, ...]] = ("bundle", "config_maps", "inline")
+
+    bundle: LabelName | None = None
+    """A set of migrations that is shipped with pgstrata."""
+    config_maps: (
+        Annotated[tuple[LocalRef, ...], Field(min_length=1, max_length=16), ListMap("name")] | None
+    ) = None
+    """ConfigMaps whose keys are file names; their files are merged."""
+    inline: (
+        Annotated[
+            Mapping[str, Annotated[str, Field(max_length=INLINE_LENGTH_MAX)]],
+            Field(min_length=1, max_length=INLINE_FILES_MAX),
+        ]
+        | None
+    ) = None
+    """File names and their SQL; 64 files and 65536 characters together."""
+
+    @cel(
+        f"!has(self.inline) || self.inline.all(name, size(name) <= {FILE_NAME_MAX}"
+        f" && name.matches('{FILE_NAME_PATTERN}'))",
+        message="file names are <version>_<name>[.<phase>].sql, of letters, digits, '.', '_', '-'",
+        field_path=".inline",
+    )
+    def _inline_keys_are_file_names(self) -> bool:
+        return all(
+            len(name) <= FILE_NAME_MAX and re.fullmatch(FILE_NAME_PATTERN, name) is not None
+            for name in self.inline or ()
+        )
+
+    @cel(
+        "!has(self.inline) || self.inline.map(name, size(self.inline[name])).sum()"
+        f" <= {INLINE_LENGTH_MAX}",
+        message=f"files have at most {INLINE_LENGTH_MAX} characters together; use configMaps",
+        field_path=".inline",
+    )
+    def _inline_is_small(self) -> bool:
+        return sum(map(len, (self.inline or {}).values())) <= INLINE_LENGTH_MAX
+
+
+class Through(StrEnum):
+    """How far to go."""
+
+    EXPAND = "Expand"
+    MIGRATE = "Migrate"
+
+
+class SchemaVersionSpec(ApiModel):
+    """What is asked for."""
+
+    immutable: ClassVar[tuple[str, ...]] = ("database_ref", "schema_name")
+
+    database_ref: LocalRef
+    """The ManagedDatabase; immutable."""
+    source: SourceSpec
+    """Where the migration files are."""
+    version: VersionText
+    """The target version."""
+    through: Through = Through.MIGRATE
+    """The last phase to run: Expand or Migrate."""
+    schema_name: Annotated[str, Field(alias="schema", min_length=1, max_length=63)] = "public"
+    """The schema that unqualified names in the files mean; created if absent; immutable."""
+
+    @cel(
+        "self.schema != 'pgstrata' && !self.schema.startsWith('pg_')",
+        message="the schemas pgstrata and pg_* are not the application's",
+        field_path=".schema",
+    )
+    def _the_schema_is_the_applications(self) -> bool:
+        return self.schema_name != "pgstrata" and not self.schema_name.startswith("pg_")
+
+
+class Phase(StrEnum):
+    """The phases of a version, in their order."""
+
+    EXPAND = "Expand"
+    MIGRATE = "Migrate"
+    CONTRACT = "Contract"
+
+
+class PhaseStatus(ApiModel):
+    """One phase of a version."""
+
+    phase: Phase
+    """Expand, Migrate or Contract."""
+    state: WorkState
+    """How far it is."""
+    completed_at: Timestamp | None = None
+    """When it was done."""
+    duration_seconds: Number | None = None
+    """How long its steps took."""
+
+
+class VersionStatus(ApiModel):
+    """One version of the schema."""
+
+    version: VersionText
+    """As in the files' names."""
+    name: Annotated[str, Clipped(253)]
+    """As in the files' names."""
+    checksum: Annotated[str, Field(max_length=128)]
+    """Of the files' statements."""
+    phases: Annotated[tuple[PhaseStatus, ...], Field(max_length=3)] = ()
+    """The phases for which there are files."""
+
+
+class SchemaVersionStatus(KindStatus):
+    """What was seen and done."""
+
+    current_version: VersionText | None = None
+    """The highest version of which everything that was asked for is done."""
+    target_version: VersionText | None = None
+    """The version that is being worked towards."""
+    phase: Phase | None = None
+    """The phase of the target version that runs, or that was last done."""
+    applied_count: Count | None = None
+    """Versions of which everything that was asked for is done."""
+    versions: Annotated[tuple[VersionStatus, ...], Field(max_length=STATUS_LIST_MAX)] | None = None
+    """The newest 20 versions, newest first."""
+    plan: PlanStatus | None = None
+    """What is about to be done."""
+    progress: ProgressStatus | None = None
+    """How far the running step is."""
+
+
+SCHEMA_VERSION = ApiKind(
+    kind="SchemaVersion",
+    plural="schemaversions",
+    short_name="sv",
+    spec=SchemaVersionSpec,
+    status=SchemaVersionStatus,
+    own_columns=(
+        Column("Version", "string", ".status.currentVersion"),
+        Column("Target", "string", ".status.targetVersion"),
+        Column("Phase", "string", ".status.phase"),
+    ),
+)
