@@ -68,8 +68,10 @@ class CelRule(Generic[M]):
 
     def as_validation(self) -> dict[str, str]:
         """The entry of x-kubernetes-validations."""
-        path = {"fieldPath": self.field_path} if self.field_path else {}
-        return {"rule": self.rule, "message": self.message, "reason": self.reason} | path
+        entry = {"rule": self.rule, "message": self.message, "fieldPath": self.field_path}
+        if self.reason != "FieldValueInvalid":  # what the API server says unless told otherwise
+            entry["reason"] = self.reason
+        return {key: value for key, value in entry.items() if value}
 
 
 def cel(
@@ -163,19 +165,21 @@ class ApiModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _take_nulls_as_the_server_does(cls, data: object, info: ValidationInfo) -> object:
-        """A null gives way to a default; without one it is refused, and never stored."""
+    def _read_json_as_the_server_does(cls, data: object, info: ValidationInfo) -> object:
+        """A null gives way to a default, without one it is refused; 10.0 is a whole number."""
         if info.context is None or not isinstance(data, Mapping):
             return data
         fields = {cls.alias_of(name): field for name, field in cls.model_fields.items()}
         nulls = {name for name in fields if name in data and data[name] is None}
         optional = {name for name in nulls if not fields[name].is_required()}
-        absent = {
-            name for name in optional if fields[name].get_default(call_default_factory=True) is None
-        }
+        absent = {name for name in optional if fields[name].default in (None, ())}
         if absent and info.context is _Reading.SUBMITTED:
             raise _broken([Problem(f".{name}", "must not be null") for name in sorted(absent)])
-        return {name: value for name, value in data.items() if name not in optional}
+        return {
+            name: int(value) if isinstance(value, float) and value.is_integer() else value
+            for name, value in data.items()
+            if name not in optional
+        }
 
     @model_validator(mode="after")
     def _keep_the_rules(self) -> Self:
@@ -219,6 +223,8 @@ class ApiKind:
     kind: str
     plural: str
     short_name: str
+    description: str
+    """One sentence for `kubectl explain`."""
     spec: type[ApiModel]
     status: type[ApiModel]
     own_columns: tuple[Column, ...]

@@ -22,6 +22,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 DURATION_MAX_LENGTH = 32
+DURATION_PATTERN = "^([0-9]+(ms|s|m|h|d))+$"
+SHORT_DURATION_MAX_LENGTH = 16
+SHORT_DURATION_PATTERN = "^([0-9]{1,6}(ms|s|m|h))+$"
+"""What CEL's duration() reads: it knows no d, and fails above 290 years."""
 _UNITS = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
@@ -57,14 +61,7 @@ def format_duration(duration: timedelta) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DurationText:
-    """Annotates a timedelta that is written as text: `Annotated[timedelta, DurationText()]`.
-
-    With bounds the unit d is refused, because CEL's duration() does not know it; so bounds are
-    for what is shorter than a day.
-    """
-
-    at_least: str | None = None
-    at_most: str | None = None
+    """Annotates a timedelta that is written as text, `^([0-9]+(ms|s|m|h|d))+$`."""
 
     def __get_pydantic_core_schema__(
         self, _source: object, handler: GetCoreSchemaHandler
@@ -80,46 +77,56 @@ class DurationText:
     def __get_pydantic_json_schema__(
         self, _core: CoreSchema, _handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        schema: JsonSchemaValue = {
-            "type": "string",
-            "pattern": f"^([0-9]+({'|'.join(self._units)}))+$",
-            "maxLength": DURATION_MAX_LENGTH,
-        }
-        if rules := [
-            f"duration(self) {sign} duration('{bound}')"
-            for sign, bound in ((">=", self.at_least), ("<=", self.at_most))
-            if bound is not None
-        ]:
-            schema["x-kubernetes-validations"] = [
-                {"rule": " && ".join(rules), "message": self._message}
-            ]
-        return schema
+        return {"type": "string", "pattern": DURATION_PATTERN, "maxLength": DURATION_MAX_LENGTH}
 
-    @property
-    def _units(self) -> tuple[str, ...]:
-        bounded = self.at_least is not None or self.at_most is not None
-        return tuple(unit for unit in _UNITS if unit != "d" or not bounded)
+    def _read(self, value: object) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        if not isinstance(value, str):
+            raise PydanticCustomError("duration", "must be a duration such as 500ms or 30s")
+        return parse_duration(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ShortDuration(DurationText):
+    """Annotates a timedelta with bounds, both far below a day: the unit d is not taken.
+
+    CEL judges the bounds, but only of what has the right form: its own error is not for users.
+    """
+
+    at_least: str
+    at_most: str
+
+    def __get_pydantic_json_schema__(
+        self, _core: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        bounds = f"duration(self) >= duration('{self.at_least}')"
+        bounds += f" && duration(self) <= duration('{self.at_most}')"
+        return {
+            "type": "string",
+            "pattern": SHORT_DURATION_PATTERN,
+            "maxLength": SHORT_DURATION_MAX_LENGTH,
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"!self.matches('{SHORT_DURATION_PATTERN}') || ({bounds})",
+                    "message": self._message,
+                }
+            ],
+        }
 
     @property
     def _message(self) -> str:
-        bounds = [
-            f"{word} {bound}"
-            for word, bound in (("at least", self.at_least), ("at most", self.at_most))
-            if bound is not None
-        ]
-        return f"must be {' and '.join(bounds)}"
+        return f"must be at least {self.at_least} and at most {self.at_most}"
 
     def _read(self, value: object) -> timedelta:
-        duration = value
-        if isinstance(value, str):
-            duration = parse_duration(value)
-            if "d" in value and "d" not in self._units:
-                raise ValueError(f"the units here are {', '.join(self._units)}")
-        if not isinstance(duration, timedelta):
-            raise PydanticCustomError("duration", "must be a duration such as 500ms or 30s")
-        too_short = self.at_least is not None and duration < parse_duration(self.at_least)
-        too_long = self.at_most is not None and duration > parse_duration(self.at_most)
-        if too_short or too_long:
+        if isinstance(value, str) and (
+            re.fullmatch(SHORT_DURATION_PATTERN, value) is None
+            or len(value) > SHORT_DURATION_MAX_LENGTH
+        ):
+            raise PydanticCustomError("duration", "must be a duration in ms, s, m or h, as 1m30s")
+        # slots=True makes a new class, in which a bare super() would not find its own
+        duration = DurationText._read(self, value)
+        if not parse_duration(self.at_least) <= duration <= parse_duration(self.at_most):
             raise PydanticCustomError("duration_bounds", "{text}", {"text": self._message})
         return duration
 
@@ -191,7 +198,7 @@ def _utc_seconds(moment: datetime) -> str:
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 
 Duration = Annotated[timedelta, DurationText()]
-"""A length of time, `^([0-9]+(ms|s|m|h|d))+$` on the wire."""
+"""A length of time."""
 
 Timestamp = Annotated[
     AwareDatetime,
@@ -200,10 +207,11 @@ Timestamp = Annotated[
 ]
 """A moment; UTC and whole seconds on the wire, as metav1.Time."""
 
+
 Integer = Annotated[int, Strict()]
 """A whole number; neither "10" nor true is one."""
 
-Count = Annotated[int, Strict(), Field(ge=0)]
+Count = Annotated[Integer, Field(ge=0)]
 """A whole number, zero or more."""
 
 Number = Annotated[float, Strict(), Field(ge=0)]

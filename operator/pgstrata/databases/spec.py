@@ -12,13 +12,14 @@ from pydantic import Field
 from pgstrata.core.api_model import ApiKind, ApiModel, Column, LocalRef, cel
 from pgstrata.core.api_status import KindStatus
 from pgstrata.core.api_values import (
+    SHORT_DURATION_PATTERN,
     Clipped,
     Count,
     DataKey,
-    DurationText,
     Flag,
     Integer,
     ObjectName,
+    ShortDuration,
 )
 
 
@@ -86,15 +87,17 @@ class ConnectionSpec(ApiModel):
 class Timeouts(ApiModel):
     """How long to wait; units are ms, s, m and h."""
 
-    connect: Annotated[timedelta, DurationText("100ms", "1m")] = timedelta(seconds=5)
+    connect: Annotated[timedelta, ShortDuration("100ms", "1m")] = timedelta(seconds=5)
     """For a connection, TLS and authentication included."""
-    lock: Annotated[timedelta, DurationText("10ms", "30s")] = timedelta(milliseconds=500)
+    lock: Annotated[timedelta, ShortDuration("10ms", "30s")] = timedelta(milliseconds=500)
     """For a lock that others queue behind: the longest stall of the application's writers."""
-    statement: Annotated[timedelta, DurationText("100ms", "1h")] = timedelta(seconds=30)
+    statement: Annotated[timedelta, ShortDuration("100ms", "1h")] = timedelta(seconds=30)
     """For a statement under a strong lock, and for any other statement of a migration file."""
 
     @cel(
-        "duration(self.lock) <= duration(self.statement)",
+        f"!self.lock.matches('{SHORT_DURATION_PATTERN}')"
+        f" || !self.statement.matches('{SHORT_DURATION_PATTERN}')"
+        " || duration(self.lock) <= duration(self.statement)",
         message="lock must not be longer than statement, which would end the wait first",
         field_path=".lock",
     )
@@ -107,7 +110,7 @@ class ManagedDatabaseSpec(ApiModel):
 
     connection: ConnectionSpec
     """How to reach the database."""
-    timeouts: Timeouts = Field(default_factory=Timeouts, json_schema_extra={"default": {}})
+    timeouts: Timeouts = Timeouts()
     """How long to wait for connections, locks and statements."""
     max_connections: Annotated[Integer, Field(ge=4, le=100)] = 6
     """Connections that pgstrata opens at a time to this database."""
@@ -140,6 +143,7 @@ MANAGED_DATABASE = ApiKind(
     kind="ManagedDatabase",
     plural="manageddatabases",
     short_name="mdb",
+    description="How to reach a PostgreSQL database and how to treat it.",
     spec=ManagedDatabaseSpec,
     status=ManagedDatabaseStatus,
     own_columns=(

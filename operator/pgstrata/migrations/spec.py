@@ -157,6 +157,7 @@ SCHEMA_VERSION = ApiKind(
     kind="SchemaVersion",
     plural="schemaversions",
     short_name="sv",
+    description="Which version a schema of a database shall have, and from which files.",
     spec=SchemaVersionSpec,
     status=SchemaVersionStatus,
     own_columns=(
