@@ -1,1 +1,4 @@
-"""Talking to Kubernetes: calls, object store, status, events, lease. kubernetes is imported here alone."""
+"""Talking to Kubernetes: calls, object store, status, events, lease.
+
+`kubernetes` is imported here alone.
+"""

@@ -1,0 +1,184 @@
+"""Resources where they live in a cluster: core/resource.py's ObjectStore on the API server.
+
+Made by app/operator.py, used by the rooms through the engine. Its answers go into the ObjectCache,
+so that a look sees what the look before it wrote.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pydantic import JsonValue
+
+from pgstrata.core.api_model import API_VERSION, GROUP
+from pgstrata.core.errors import PgstrataError
+from pgstrata.core.resource import ObjectKey, RawResource
+from pgstrata.kube.cache import ObjectCache
+from pgstrata.kube.client import ApiError, JsonObject, KubeClient
+from pgstrata.kube.events import EventRecorder
+from pgstrata.kube.raw import data_of, mapping, secret_data_of, to_raw
+
+FINALIZER: Final = f"{GROUP}/protect"
+
+NOT_FOUND: Final = 404
+CONFLICT: Final = 409
+_UNPROCESSABLE: Final = 422
+
+_FINALIZER_TRIES: Final = 5
+_CLUSTER_ID_PATIENCE: Final = 10.0
+
+Names = tuple[str, ...]
+
+
+class ClusterIdUnknown(PgstrataError):
+    """Claims cannot be made out to this cluster: its id is neither set nor readable."""
+
+
+class KubeStore:
+    """ObjectStore on the API server. `plurals`: the path name of each kind that is served."""
+
+    def __init__(
+        self, client: KubeClient, *, plurals: Mapping[str, str], cache: ObjectCache
+    ) -> None:
+        self._client = client
+        self._plurals = dict(plurals)
+        self._cache = cache
+        self._events = EventRecorder(client)
+
+    async def read(self, key: ObjectKey) -> RawResource | None:
+        """Return the object, or None where it does not exist."""
+        obj = await self._get_or_none(self._path(key))
+        return None if obj is None else to_raw(obj)
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
+        """Return a Secret's data, decoded, or None where it does not exist."""
+        obj = await self._get_or_none(f"/api/v1/namespaces/{namespace}/secrets/{name}")
+        return None if obj is None else secret_data_of(obj)
+
+    async def read_config_map(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
+        """Return a ConfigMap's data and binaryData as bytes, or None where it does not exist."""
+        obj = await self._get_or_none(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+        return None if obj is None else data_of(obj)
+
+    async def write_status(self, raw: RawResource, status: Mapping[str, JsonValue]) -> None:
+        """Make `status` all that pgstrata says in the object's status.
+
+        Writes nothing where that is so already. The uid goes along, so that a writer whose object
+        was deleted and made anew is refused: that, like an object gone, is no error.
+        """
+        known = self._cache.get(raw.key)
+        if known is None or known.uid != raw.uid:
+            known = raw
+        if known.status == status:
+            return
+        body: JsonObject = {
+            "apiVersion": API_VERSION,
+            "kind": raw.key.kind,
+            "metadata": {"name": raw.key.name, "namespace": raw.key.namespace, "uid": raw.uid},
+            "status": dict(status),
+        }
+        try:
+            written = await self._client.apply(f"{self._path(raw.key)}/status", body)
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return
+            if error.status == CONFLICT and not await self._exists(raw):
+                return
+            raise
+        self._cache.put_answer(to_raw(written))
+
+    async def record_event(
+        self, raw: RawResource, *, warning: bool, reason: str, message: str
+    ) -> None:
+        """Tell users of a transition. Never raises: an event is a courtesy."""
+        await self._events.record(raw, warning=warning, reason=reason, message=message)
+
+    async def ensure_finalizer(self, raw: RawResource) -> None:
+        """Hold the object's deletion until `release`; too late once the deletion has begun."""
+        await self._edit_finalizers(raw, _with_ours)
+
+    async def release(self, raw: RawResource) -> None:
+        """Let the object go; an object gone meanwhile is no error."""
+        await self._edit_finalizers(raw, _without_ours)
+
+    async def cluster_id(self) -> str:
+        """The uid of the namespace kube-system, by which a cluster is known. Raises ApiError.
+
+        Raises ClusterIdUnknown where it may not be read; right after its start an API server
+        refuses what it allows a moment later, so that this is decided only after some seconds.
+        """
+        try:
+            async with asyncio.timeout(_CLUSTER_ID_PATIENCE):
+                while True:
+                    try:
+                        found = await self._client.get("/api/v1/namespaces/kube-system")
+                        return str(mapping(found.get("metadata")).get("uid"))
+                    except ApiError as error:
+                        refused = error
+                        await asyncio.sleep(1)
+        except TimeoutError:
+            raise ClusterIdUnknown(
+                f"cannot read the uid of the namespace kube-system ({refused.message}): allow get "
+                "on that one name, or set clusterId (PGSTRATA_CLUSTER_ID) to a name that no other "
+                "cluster has"
+            ) from refused
+
+    async def _edit_finalizers(
+        self, raw: RawResource, wanted: Callable[[RawResource], Names]
+    ) -> None:
+        """Make the finalizers those that are wanted of the object as it is at that instant.
+
+        The patch tests the resourceVersion; where that moved on, the object is read anew.
+        """
+        path = self._path(raw.key)
+        current: RawResource | None = self._cache.get(raw.key) or raw
+        tries = _FINALIZER_TRIES
+        while current is not None and current.uid == raw.uid:
+            names = wanted(current)
+            if names == current.finalizers:
+                return
+            try:
+                answer = await self._client.json_patch(path, _finalizers_patch(current, names))
+                return self._cache.put_answer(to_raw(answer))
+            except ApiError as error:
+                if error.status == NOT_FOUND:
+                    return
+                tries -= 1
+                if error.status not in (CONFLICT, _UNPROCESSABLE) or not tries:
+                    raise
+            current = await self.read(raw.key)
+
+    async def _exists(self, raw: RawResource) -> bool:
+        current = await self.read(raw.key)
+        return current is not None and current.uid == raw.uid
+
+    async def _get_or_none(self, path: str) -> JsonObject | None:
+        try:
+            return await self._client.get(path)
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
+
+    def _path(self, key: ObjectKey) -> str:
+        plural = self._plurals[key.kind]
+        return f"/apis/{API_VERSION}/namespaces/{key.namespace}/{plural}/{key.name}"
+
+
+def _with_ours(current: RawResource) -> Names:
+    """Finalizers can only be taken away once the deletion has begun."""
+    if current.deleting or FINALIZER in current.finalizers:
+        return current.finalizers
+    return (*current.finalizers, FINALIZER)
+
+
+def _without_ours(current: RawResource) -> Names:
+    return tuple(name for name in current.finalizers if name != FINALIZER)
+
+
+def _finalizers_patch(current: RawResource, names: Names) -> list[JsonObject]:
+    version = current.resource_version
+    return [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "add", "path": "/metadata/finalizers", "value": list(names)},
+    ]
