@@ -16,7 +16,7 @@ import pytest
 from tests.testbed.binaries import CONTROL_PLANE, require
 from tests.testbed.database import Database
 from tests.testbed.postgres import DEFAULT_CONFIG, PostgresServer, ServerConfig
-from tests.testbed.postgres_builds import SUPPORTED, find_postgres
+from tests.testbed.postgres_builds import SUPPORTED, find_postgres, find_postgres_with_tls
 from tests.testbed.scratch import scratch
 from tests.testbed.skipping import cannot
 from tests.testbed.unavailable import Unavailable
@@ -153,7 +153,8 @@ def make_postgres(postgres_major: int) -> Iterator[MakePostgres]:
                 if standby_of is not None:
                     server = PostgresServer.standby_of(standby_of, directory, config)
                 else:
-                    build = find_postgres(postgres_major)
+                    find = find_postgres_with_tls if config.tls else find_postgres
+                    build = find(postgres_major)
                     server = PostgresServer.create(build, directory, config)
             except Unavailable as reason:
                 cannot(reason)

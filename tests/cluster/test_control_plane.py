@@ -3,6 +3,7 @@
 import json
 
 from tests.testbed.control_plane import ControlPlane
+from tests.testbed.orphans import survivors
 from tests.testbed.polling import poll
 from tests.testbed.scratch import scratch
 
@@ -74,3 +75,8 @@ def test_what_an_owner_leaves_behind_is_collected(own_control_plane: ControlPlan
         return "owned" not in plane.kubectl("get", "configmaps", "--output=name").stdout
 
     poll(gone, 20, "the garbage collector has deleted the dependent")
+
+
+def test_no_control_plane_outlives_a_killed_test_run(control_plane: ControlPlane) -> None:
+    with scratch("orphans") as directory:
+        assert survivors("control-plane", directory) == set()

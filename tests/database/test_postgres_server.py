@@ -5,7 +5,9 @@ import pytest
 
 from tests.conftest import MakePostgres
 from tests.testbed.database import Database
+from tests.testbed.orphans import survivors
 from tests.testbed.postgres import PostgresServer, ServerConfig
+from tests.testbed.scratch import scratch
 
 
 def test_each_test_has_a_database_of_its_own(database: Database) -> None:
@@ -71,3 +73,10 @@ def test_tls_is_verified_against_the_servers_own_authority(
     uri = server.uri("postgres")
     with psycopg.connect(uri, sslmode="verify-full", sslrootcert=str(server.ca_file)) as connection:
         assert connection.pgconn.ssl_in_use
+
+
+def test_no_server_outlives_a_killed_test_run_even_a_frozen_one(
+    postgres: PostgresServer, postgres_major: int
+) -> None:
+    with scratch("orphans") as directory:
+        assert survivors("postgres", directory, str(postgres_major)) == set()

