@@ -8,6 +8,7 @@ It lasts until the event that shows it has come; events are compared with events
 that no user's change can hide behind an answer of ours.
 """
 
+import time
 from collections.abc import Iterable
 
 from pgstrata.core.resource import ObjectKey, RawResource
@@ -19,6 +20,7 @@ class ObjectCache:
     def __init__(self) -> None:
         self._events: dict[ObjectKey, RawResource] = {}
         self._answers: dict[ObjectKey, RawResource] = {}
+        self._heard: dict[ObjectKey, float] = {}
 
     def __len__(self) -> int:
         return len(self._events)
@@ -30,6 +32,10 @@ class ObjectCache:
     def get(self, key: ObjectKey) -> RawResource | None:
         """The newest state, or None where no such object is known."""
         return self._answers.get(key) or self._events.get(key)
+
+    def age(self, key: ObjectKey) -> float:
+        """Seconds since anything showed that the object exists."""
+        return time.monotonic() - self._heard.get(key, 0.0)
 
     def last_event(self, key: ObjectKey) -> RawResource | None:
         """The state that the last event showed: what the next one is to be compared with."""
@@ -44,15 +50,19 @@ class ObjectCache:
         if before is not None and _version(before) > _version(raw):
             return False
         self._events[raw.key] = raw
+        self._heard[raw.key] = time.monotonic()
         answer = self._answers.get(raw.key)
         if answer is not None and _version(answer) <= _version(raw):
             del self._answers[raw.key]
         return True
 
     def put_answer(self, raw: RawResource) -> None:
-        """Take the state that the API server answered to a write of ours."""
+        """Take the state that the API server answered to a request of ours."""
         known = self.get(raw.key)
-        if known is not None and known.uid == raw.uid and _version(known) < _version(raw):
+        if known is None or known.uid != raw.uid:
+            return
+        self._heard[raw.key] = time.monotonic()
+        if _version(known) < _version(raw):
             self._answers[raw.key] = raw
 
     def drop(self, raw: RawResource) -> None:
@@ -60,6 +70,7 @@ class ObjectCache:
         known = self._events.get(raw.key)
         if known is not None and known.uid == raw.uid:
             del self._events[raw.key]
+            del self._heard[raw.key]
             self._answers.pop(raw.key, None)
 
 

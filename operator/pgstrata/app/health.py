@@ -1,0 +1,127 @@
+"""/healthz, /readyz and /metrics. Healthy: what has stopped is not going to be cured by waiting.
+
+Served from before the election until after the last run. Each answer is 200 `ok`, or 503 with one
+line for each thing that is wrong.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import web
+
+from pgstrata.app.metrics import Metrics
+from pgstrata.app.streams import WatchStreams
+from pgstrata.kube.lease import Lease
+
+_TICK: Final = 1.0
+_WORST_LAG: Final = 10.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class LoopLag:
+    """How late the event loop is: measured once a second, by being late itself."""
+
+    _expected: float = field(default_factory=time.monotonic)
+    _last: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """The last measured lag, or the one that is going on."""
+        return max(self._last, time.monotonic() - self._expected)
+
+    async def measure(self) -> None:
+        """Measure, for ever."""
+        while True:
+            self._expected = time.monotonic() + _TICK
+            await asyncio.sleep(_TICK)
+            self._last = max(0.0, time.monotonic() - self._expected)
+
+
+class Health:
+    """What is wrong, if anything."""
+
+    def __init__(self, lease: Lease, lag: LoopLag, *, silence: float) -> None:
+        self.streams: WatchStreams | None = None
+        """Set once this process leads and has begun to watch."""
+        self.waiting_for = ""
+        """Set while the leader cannot begin to watch."""
+        self._lease = lease
+        self._lag = lag
+        self._silence = silence
+        self._started = time.monotonic()
+
+    def wrong_with_life(self) -> list[str]:
+        """Why the process should be started anew; empty: it should not."""
+        wrong = []
+        if self._lag.seconds > _WORST_LAG:
+            wrong.append(f"the event loop lags by {self._lag.seconds:.0f} s")
+        renewed, limit = self._lease.renewed_ago, self._lease.timings.renew
+        if renewed is not None and renewed > limit:
+            wrong.append(f"the lease was renewed {renewed:.0f} s ago, limit {limit:g} s")
+        if renewed is None and self._silent_for > self._silence:
+            wrong.append(f"no answer from the API server for {self._silent_for:.0f} s")
+        if self.streams is not None:
+            for path, age in self.streams.ages().items():
+                if age > self._silence:
+                    wrong.append(f"the watch on {path} has been silent for {age:.0f} s")
+        return wrong
+
+    def wrong_with_readiness(self) -> list[str]:
+        """Why the process is not of use yet; standing by with a working Lease it is."""
+        if not self._lease.acquired.is_set():
+            if self._lease.contact is None or self._silent_for > self._lease.timings.duration:
+                return ["standing by, but the lease cannot be read"]
+            return []
+        if not self._lease.leading:
+            return ["the lease is not held any more"]
+        if self.streams is None:
+            return [self.waiting_for or "starting"]
+        return [f"not listed yet: {path}" for path in sorted(self.streams.unopened)]
+
+    @property
+    def _silent_for(self) -> float:
+        return time.monotonic() - (self._lease.contact or self._started)
+
+
+class HealthServer:
+    """The HTTP server; `start` it once, `stop` it at the end."""
+
+    def __init__(self, health: Health, metrics: Metrics) -> None:
+        app = web.Application()
+        app.router.add_get("/healthz", self._report(health.wrong_with_life))
+        app.router.add_get("/readyz", self._report(health.wrong_with_readiness))
+        app.router.add_get("/metrics", self._metrics)
+        self._source = metrics
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen. Raises OSError. Logs where, because port 0 is any."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port).start()
+        for address in self._runner.addresses:
+            log.info("health server listening", extra={"host": address[0], "port": address[1]})
+
+    async def stop(self) -> None:
+        """Close all connections."""
+        await self._runner.cleanup()
+
+    @staticmethod
+    def _report(
+        problems: Callable[[], list[str]],
+    ) -> Callable[[web.Request], "asyncio.Future[web.Response]"]:
+        async def handler(_: web.Request) -> web.Response:
+            wrong = problems()
+            return web.Response(
+                text="\n".join(wrong or ["ok"]) + "\n", status=503 if wrong else 200
+            )
+
+        return handler  # type: ignore[return-value]
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._source.text(), content_type="text/plain", charset="utf-8")

@@ -1,0 +1,148 @@
+"""kopf as informer: lists and watches our kinds, hands every event to intake.py, writes nothing.
+
+Built and run by operator.py once the Lease is held. Only `on.event` handlers are registered: with
+them alone kopf patches no object and posts no event.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from typing import Any, Final
+
+import aiohttp
+import kopf
+
+from pgstrata.app.intake import Intake
+from pgstrata.app.settings import Settings
+from pgstrata.app.streams import WatchStreams
+from pgstrata.core.api_model import API_VERSION, GROUP, VERSION
+from pgstrata.kube.client import KubeClient
+
+WATCH_LABEL: Final = f"{GROUP}/watch"
+_DELETED: Final = "DELETED"
+_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+
+REFERENCE_KINDS: Final = {"Secret": "secrets", "ConfigMap": "configmaps"}
+
+
+def watched_references(settings: Settings) -> Mapping[str, str]:
+    """The kinds of labelled references that are to be watched, with their plurals."""
+    wanted = {"Secret": settings.watch_secrets, "ConfigMap": settings.watch_config_maps}
+    return {kind: plural for kind, plural in REFERENCE_KINDS.items() if wanted[kind]}
+
+
+def stream_paths(settings: Settings, plurals: Collection[str]) -> frozenset[str]:
+    """The paths that there shall be a watch stream on."""
+    collections = {(f"/apis/{API_VERSION}", plural) for plural in plurals}
+    collections |= {("/api/v1", plural) for plural in watched_references(settings).values()}
+    scopes = [f"/namespaces/{name}" for name in settings.watch_namespaces] or [""]
+    return frozenset(f"{base}{scope}/{plural}" for base, plural in collections for scope in scopes)
+
+
+def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
+    """kopf, restricted to what an informer needs, and patient with the API server."""
+    s = kopf.OperatorSettings()
+    s.peering.standalone = True
+    s.scanning.disabled = True
+    s.posting.enabled = False
+    s.posting.loggers = False
+    s.networking.connect_timeout = 10
+    s.networking.request_timeout = 60
+    s.networking.error_backoffs = [1, 1, 2, 3] + [5] * 20
+    s.watching.connect_timeout = 10
+    s.watching.reconnect_backoff = 1
+    s.watching.server_timeout = 300
+    s.watching.client_timeout = 310
+    s.watching.chunk_size = 500
+    for plural in watched_references(settings).values():
+        # Item by item, and with this very key: 'v1/secrets' would silently match nothing.
+        s.watching.label_selectors["", "v1", plural] = f"{WATCH_LABEL}=true"
+    return s
+
+
+def registry(
+    settings: Settings,
+    *,
+    plurals: Collection[str],
+    intake: Intake,
+    client: KubeClient,
+    streams: WatchStreams,
+) -> kopf.OperatorRegistry:
+    """All handlers, in a registry of their own."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(
+            server=client.server, aiohttp_session=_session(client, streams, settings)
+        )
+
+    for plural in plurals:
+        _register(handlers, (GROUP, VERSION, plural), intake.resource_seen, intake.resource_gone)
+    for kind, plural in watched_references(settings).items():
+        _register(
+            handlers,
+            ("", "v1", plural),
+            partial(intake.reference_seen, kind),
+            partial(intake.reference_gone, kind),
+        )
+    return handlers
+
+
+def _register(
+    handlers: kopf.OperatorRegistry,
+    resource: tuple[str, str, str],
+    seen: Callable[[Any], None],
+    gone: Callable[[Any], None],
+) -> None:
+    @kopf.on.event(*resource, registry=handlers)
+    async def notice(event: Any, **_: Any) -> None:
+        (gone if event["type"] == _DELETED else seen)(event["object"])
+
+
+def _session(
+    client: KubeClient, streams: WatchStreams, settings: Settings
+) -> aiohttp.ClientSession:
+    """An HTTP session with our own credentials, fresh at each request; kopf closes it."""
+    references = frozenset(watched_references(settings).values())
+
+    async def prepare(
+        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        request.headers.update(await client.authorization())
+        if request.url.path.startswith("/api/v1/") and request.url.name in references:
+            # Nothing but their metadata: what Secrets hold is read by name, and not kept.
+            suffix = "" if "watch" in request.url.query else "List"
+            request.headers["Accept"] = _METADATA_ONLY.format(suffix)
+        return await handler(request)
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ssl=client.tls),
+        middlewares=(prepare, streams.observe),
+        proxy=client.proxy,
+        trust_env=True,
+    )
+
+
+async def watch(
+    handlers: kopf.OperatorRegistry,
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    started: Callable[[], None],
+) -> None:
+    """Run kopf until `stop`; raise what ended it otherwise. `started` is called once it runs.
+
+    kopf takes over the signals SIGTERM and SIGINT; in `started` they can be taken back.
+    """
+    existing = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=handlers,
+        settings=kopf_settings(settings),
+        namespaces=settings.watch_namespaces,
+        clusterwide=not settings.watch_namespaces,
+        standalone=True,
+        stop_flag=stop,
+    )
+    started()
+    await kopf.run_tasks(tasks, ignored=existing)

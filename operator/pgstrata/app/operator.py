@@ -1,0 +1,280 @@
+"""The life of the operator process: election, start, supervision, orderly end.
+
+Called by cli/ for `pgstrata run`. Order matters here: our own tasks exist before kopf's, because
+at its end kopf cancels every task that is younger than itself; nothing works before the Lease is
+held; and a process that lost the Lease ends on the spot.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
+
+from pgstrata.app.deletions import Deletions
+from pgstrata.app.health import Health, HealthServer, LoopLag
+from pgstrata.app.informer import registry, stream_paths, watch
+from pgstrata.app.intake import Intake
+from pgstrata.app.metrics import Gauges, Metrics
+from pgstrata.app.queue import WorkQueue
+from pgstrata.app.reconciler import Reconciler
+from pgstrata.app.references import ReverseIndex
+from pgstrata.app.runs import Runs
+from pgstrata.app.settings import Settings
+from pgstrata.app.streams import WatchStreams
+from pgstrata.core.api_model import API_VERSION
+from pgstrata.core.driver import Driver
+from pgstrata.core.errors import PgstrataError
+from pgstrata.core.resource import ObjectStore, RawResource
+from pgstrata.databases.spec import MANAGED_DATABASE
+from pgstrata.kube.cache import ObjectCache
+from pgstrata.kube.client import ApiError, KubeClient
+from pgstrata.kube.lease import Lease
+from pgstrata.kube.raw import mapping
+from pgstrata.kube.store import KubeStore
+from pgstrata.migrations.spec import SCHEMA_VERSION
+
+STOPPED: Final = 0
+FAILED: Final = 1
+LEASE_LOST: Final = 3
+
+PLURALS: Final = {kind.kind: kind.plural for kind in (MANAGED_DATABASE, SCHEMA_VERSION)}
+"""The kinds that the operator serves."""
+
+_HARD_GRACE: Final = 3.0
+_CANCEL_GRACE: Final = 2.0
+_INFORMER_GRACE: Final = 10.0
+_CRDS_EVERY: Final = 2.0
+
+MakeDriver = Callable[[ObjectStore, str], Driver]
+"""Given the store and the cluster's id, by which claims are made out."""
+
+log = logging.getLogger(__name__)
+
+
+async def run_operator(
+    settings: Settings, make_driver: MakeDriver, kubeconfig: str | None = None
+) -> int:
+    """Run until SIGTERM or SIGINT (0), or until something that must run has ended (1).
+
+    A lost Lease ends the process at once, with exit status 3 and without returning. Without a
+    kubeconfig the pod's own service account is used.
+    """
+    try:
+        client = await KubeClient.open(kubeconfig)
+    except PgstrataError as error:
+        log.critical("%s", error)
+        return FAILED
+    try:
+        return await _Process(settings, make_driver, client).run()
+    finally:
+        await client.close()
+
+
+class _Process:
+    """One run of the operator; its parts, and the tasks that must not end before it does."""
+
+    def __init__(self, settings: Settings, make_driver: MakeDriver, client: KubeClient) -> None:
+        self._settings = settings
+        self._make_driver = make_driver
+        self._client = client
+        self._lease = Lease(
+            client,
+            namespace=settings.lease_namespace,
+            name=settings.lease_name,
+            timings=settings.lease,
+        )
+        self._lag = LoopLag()
+        self._metrics = Metrics()
+        self._health = Health(self._lease, self._lag, silence=settings.stream_silence)
+        self._server = HealthServer(self._health, self._metrics)
+        self._stop = asyncio.Event()
+        self._background: list[asyncio.Task[None]] = []
+
+    async def run(self) -> int:
+        """Return the exit status."""
+        self._take_signals()
+        self._start(self._lag.measure(), "event loop's lag")
+        self._start(self._lease.run(), "lease")
+        self._start(self._end_without_lease(), "end without lease")
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        status = FAILED
+        try:
+            await self._server.start(self._settings.health_host, self._settings.health_port)
+            status = await self._lead(stopped)
+        except (PgstrataError, OSError) as error:
+            log.critical("%s", error)
+        finally:
+            await self._server.stop()
+            await _cancel([stopped, *self._background])
+            await self._lease.release()
+            log.info("stopped", extra={"status": status})
+        return status
+
+    async def _lead(self, stopped: asyncio.Task[bool]) -> int:
+        """Wait for the Lease, then work until told to stop, or until something has failed."""
+        begun = asyncio.create_task(self._begin(), name="begin")
+        await asyncio.wait({stopped, begun, *self._background}, return_when=asyncio.FIRST_COMPLETED)
+        if not begun.done():
+            await _cancel([begun])
+            return self._verdict(())
+        work = _Work(self._settings, self._client, self._lease, self._metrics, begun.result())
+        self._health.streams = work.streams
+        workers = work.start_workers()
+        end_kopf = asyncio.Event()
+        informer = asyncio.create_task(
+            watch(work.handlers, self._settings, stop=end_kopf, started=self._take_signals),
+            name="informer",
+        )
+        ours = (*workers, informer)
+        await asyncio.wait({stopped, *ours, *self._background}, return_when=asyncio.FIRST_COMPLETED)
+        status = self._verdict(ours)
+        await work.wind_up()
+        await _cancel(workers)
+        end_kopf.set()
+        await asyncio.wait({informer}, timeout=_INFORMER_GRACE)
+        if work.runs.active_tasks or not informer.done():
+            log.error("ended by force: something does not end by itself")
+            await self._lease.release()
+            logging.shutdown()
+            os._exit(status)
+        return status
+
+    async def _begin(self) -> tuple[KubeStore, ObjectCache, Driver]:
+        """What can be had once this process leads: whose cluster it is, and something to watch."""
+        await self._lease.acquired.wait()
+        cache = ObjectCache()
+        store = KubeStore(self._client, plurals=PLURALS, cache=cache)
+        cluster_id = self._settings.cluster_id or await store.cluster_id()
+        while missing := await self._missing_kinds():
+            if not self._health.waiting_for:
+                log.warning("waiting for CustomResourceDefinitions: %s", missing)
+            self._health.waiting_for = f"CustomResourceDefinitions are not installed: {missing}"
+            await asyncio.sleep(_CRDS_EVERY)
+        return store, cache, self._make_driver(store, cluster_id)
+
+    async def _missing_kinds(self) -> str:
+        """Kinds that the API server does not serve; what it does not answer is missing, too."""
+        try:
+            served = (await self._client.get(f"/apis/{API_VERSION}")).get("resources")
+        except ApiError:
+            served = None
+        entries = served if isinstance(served, list) else []
+        names = {mapping(entry).get("name") for entry in entries}
+        return ", ".join(sorted(set(PLURALS.values()) - names))
+
+    async def _end_without_lease(self) -> None:
+        """The last line of defence: no cleaning up, whatever else is going on."""
+        await self._lease.lost.wait()
+        logging.shutdown()
+        os._exit(LEASE_LOST)
+
+    def _verdict(self, tasks: Iterable[asyncio.Task[None]]) -> int:
+        """Whether it ended by a wish, or because a task ended that should have gone on."""
+        for task in (*self._background, *tasks):
+            if task.done():
+                log.critical("%s has ended", task.get_name(), exc_info=task.exception())
+        return STOPPED if self._stop.is_set() else FAILED
+
+    def _start(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        self._background.append(asyncio.create_task(coroutine, name=name))
+
+    def _take_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+
+class _Work:
+    """The parts that exist while this process leads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        client: KubeClient,
+        lease: Lease,
+        metrics: Metrics,
+        begun: tuple[KubeStore, ObjectCache, Driver],
+    ) -> None:
+        store, cache, driver = begun
+        self._settings = settings
+        self._metrics = metrics
+        self._queue = WorkQueue()
+        self.runs = Runs(driver, on_late_end=self._queue.add)
+        self._deletions = Deletions(
+            store=store, cache=cache, runs=self.runs, on_released=self._forget
+        )
+        self._intake = Intake(
+            driver=driver,
+            cache=cache,
+            index=ReverseIndex(),
+            queue=self._queue,
+            deletions=self._deletions,
+            runs=self.runs,
+        )
+        self._reconciler = Reconciler(
+            store=store,
+            cache=cache,
+            queue=self._queue,
+            runs=self.runs,
+            metrics=metrics,
+            resync=settings.resync,
+            on_gone=self._forget,
+        )
+        self.streams = WatchStreams(stream_paths(settings, PLURALS.values()))
+        self.handlers = registry(
+            settings,
+            plurals=PLURALS.values(),
+            intake=self._intake,
+            client=client,
+            streams=self.streams,
+        )
+        metrics.serve(
+            Gauges(
+                queue_depth=lambda: len(self._queue) + len(self._deletions.queue),
+                active_runs=lambda: self.runs.active_tasks,
+                leading=lambda: lease.leading,
+                stream_ages=self.streams.ages,
+            )
+        )
+
+    def start_workers(self) -> list[asyncio.Task[None]]:
+        """As many for deletions as for looks: idle ones cost nothing."""
+        lanes = (self._reconciler.work, self._deletions.work)
+        return [
+            asyncio.create_task(lane(), name=f"worker {number} of {lane.__qualname__}")
+            for number in range(self._settings.workers)
+            for lane in lanes
+        ]
+
+    async def wind_up(self) -> None:
+        """Begin nothing new, and bring what runs to an end: by asking, by insisting, by force."""
+        queues = (self._queue, self._deletions.queue)
+        for queue in queues:
+            queue.close()
+        for insist, patience in (
+            (self.runs.interrupt_all, self._settings.grace),
+            (self.runs.interrupt_all_hard, _HARD_GRACE),
+            (self.runs.cancel_all, _CANCEL_GRACE),
+        ):
+            insist()
+            try:
+                async with asyncio.timeout(patience):
+                    for queue in queues:
+                        await queue.drained()
+            except TimeoutError:
+                continue
+            return
+
+    def _forget(self, raw: RawResource) -> None:
+        self._intake.forget(raw)
+        self._metrics.forget(raw.key)
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    pending = list(tasks)
+    for task in pending:
+        task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
