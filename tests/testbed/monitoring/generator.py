@@ -24,7 +24,7 @@ from tests.testbed.monitoring.population import (
     make_budgets,
     make_users,
 )
-from tests.testbed.monitoring.traffic import make_calls
+from tests.testbed.monitoring.traffic import Call, make_calls
 
 METRICS_PER_USER = 100
 METRICS_PER_ALERT = 100
@@ -62,10 +62,7 @@ COLUMNS = {
         "id", "user_id", "provider_id", "name", "key_hash", "last_used", "is_active", "created_at",
         "updated_at",
     ),
-    "api_metrics": (
-        "id", "provider_id", "user_id", "api_key_id", "endpoint", "method", "status_code",
-        "response_time", "request_size", "response_size", "cost", "tokens", "metadata", "timestamp",
-    ),
+    "api_metrics": Call._fields,
     "cost_budgets": (
         "id", "user_id", "provider_id", "name", "amount", "period", "alert_threshold", "is_active",
         "created_at", "updated_at",

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from itertools import accumulate
 from math import exp
 from random import Random
+from typing import NamedTuple
 
 from tests.testbed.monitoring.population import (
     FAITHFUL,
@@ -43,22 +44,27 @@ UNBILLED_SHARE = 0.12
 UNTIMED_SHARE = 0.005
 """Calls of which no response ever came: no time, no size."""
 
-Row = tuple[
-    str,  # id
-    str,  # provider_id
-    str,  # user_id
-    str | None,  # api_key_id
-    str,  # endpoint
-    str,  # method
-    int,  # status_code
-    int | None,  # response_time, ms
-    int | None,  # request_size, bytes
-    int | None,  # response_size, bytes
-    str | None,  # cost, as decimal(10, 6)
-    str | None,  # tokens, as JSON
-    str | None,  # metadata, as JSON
-    datetime,  # timestamp
-]
+
+class Call(NamedTuple):
+    """One row of api_metrics; JSON and decimals as text, as COPY takes them."""
+
+    id: str
+    provider_id: str
+    user_id: str
+    api_key_id: str | None
+    endpoint: str
+    method: str
+    status_code: int
+    response_time: int | None
+    """Milliseconds."""
+    request_size: int | None
+    """Bytes, as response_size."""
+    response_size: int | None
+    cost: str | None
+    tokens: str | None
+    metadata: str | None
+    timestamp: datetime
+
 
 ERRORS = ((429, 40), (400, 15), (401, 8), (404, 7), (500, 15), (502, 5), (503, 7), (504, 3))
 
@@ -92,7 +98,7 @@ _ERRORS = _Draw.by([weight for _, weight in ERRORS])
 _METADATA = _Draw.by([weight for _, weight in METADATA])
 
 
-def make_calls(rng: Random, users: Sequence[User], count: int, until: datetime) -> Iterator[Row]:
+def make_calls(rng: Random, users: Sequence[User], count: int, until: datetime) -> Iterator[Call]:
     """Yield `count` rows of the DAYS before `until` in the order of their arrival.
 
     A row's id begins with the time of its arrival, so that ids grow; its timestamp is the time of
@@ -135,14 +141,14 @@ def _hour_weight(at: datetime, progress: float) -> float:
     return by_hour * by_day * (1 + 0.4 * progress)
 
 
-def _make_row(rng: Random, arrival: datetime, key: Key, method: str, path: str) -> Row:
+def _make_row(rng: Random, arrival: datetime, key: Key, method: str, path: str) -> Call:
     provider = key.provider
     failed = rng.random() < provider.error_rate
     status = ERRORS[_ERRORS.index(rng)][0] if failed else 201 if method == "PUT" else 200
     answered = rng.random() >= UNTIMED_SHARE
     millis = _log_normal(rng, provider.median_ms, provider.spread)
     tokens = _make_tokens(rng, path) if provider.models and not failed else None
-    return (
+    return Call(
         f"{(arrival - EPOCH) // MILLISECOND:011x}{rng.getrandbits(52):013x}",
         provider.id,
         key.user_id,
