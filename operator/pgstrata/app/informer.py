@@ -20,7 +20,6 @@ from pgstrata.kube.client import KubeClient
 
 WATCH_LABEL: Final = f"{GROUP}/watch"
 _DELETED: Final = "DELETED"
-_METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 
 REFERENCE_KINDS: Final = {"Secret": "secrets", "ConfigMap": "configmaps"}
 
@@ -73,9 +72,7 @@ def registry(
 
     @kopf.on.login(registry=handlers)
     async def log_in(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(
-            server=client.server, aiohttp_session=_session(client, streams, settings)
-        )
+        return kopf.AiohttpSession(server=client.server, aiohttp_session=_session(client, streams))
 
     for plural in plurals:
         _register(handlers, (GROUP, VERSION, plural), intake.resource_seen, intake.resource_gone)
@@ -100,25 +97,18 @@ def _register(
         (gone if event["type"] == _DELETED else seen)(event["object"])
 
 
-def _session(
-    client: KubeClient, streams: WatchStreams, settings: Settings
-) -> aiohttp.ClientSession:
+def _session(client: KubeClient, streams: WatchStreams) -> aiohttp.ClientSession:
     """An HTTP session with our own credentials, fresh at each request; kopf closes it."""
-    references = frozenset(watched_references(settings).values())
 
-    async def prepare(
+    async def authorize(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         request.headers.update(await client.authorization())
-        if request.url.path.startswith("/api/v1/") and request.url.name in references:
-            # Nothing but their metadata: what Secrets hold is read by name, and not kept.
-            suffix = "" if "watch" in request.url.query else "List"
-            request.headers["Accept"] = _METADATA_ONLY.format(suffix)
         return await handler(request)
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=client.tls),
-        middlewares=(prepare, streams.observe),
+        middlewares=(authorize, streams.observe),
         proxy=client.proxy,
         trust_env=True,
     )
