@@ -128,10 +128,13 @@ class PostgresServer:
             f"--dbname={primary.socket_uri('')}",
             "--wal-method=stream",
             "--checkpoint=fast",
-            "--write-recovery-conf",
             "--no-sync",
         )
-        server._append_settings(config.settings)
+        # not --write-recovery-conf: a newer pg_basebackup writes options that the server rejects
+        (server.data / "standby.signal").touch()
+        server._append_settings(
+            {"primary_conninfo": primary.socket_uri("")} | dict(config.settings)
+        )
         server.start()
         return server
 
@@ -250,9 +253,12 @@ class PostgresServer:
         return "".join(line for line in text.splitlines(True) if not line.startswith(random))
 
     def wait_for_replay(self, primary: "PostgresServer", deadline: float = 30.0) -> None:
-        """Wait until this standby has replayed all that `primary` has written up to now."""
+        """Wait until this standby has replayed all that was committed on `primary` up to now.
+
+        That is what was flushed; a record past it, of no transaction, may stay in memory for long.
+        """
         with primary.connect() as connection:
-            wanted = connection.execute("select pg_current_wal_insert_lsn()").fetchone()
+            wanted = connection.execute("select pg_current_wal_flush_lsn()").fetchone()
         assert wanted is not None
         with self.connect() as connection:
             query = "select pg_last_wal_replay_lsn() >= %s::pg_lsn"
