@@ -8,7 +8,6 @@ kubectl. Status models are also what the status is built from: snake_case attrib
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
@@ -17,7 +16,6 @@ from pydantic import (
     GetJsonSchemaHandler,
     JsonValue,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -31,9 +29,6 @@ GROUP = "pgstrata.dev"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 CATEGORY = "pgstrata"
-
-STATUS_LIST_MAX = 50
-"""Entries that a list in a status may have; who builds a status takes no more."""
 
 Model = TypeVar("Model", bound="ApiModel")
 M = TypeVar("M")
@@ -92,13 +87,6 @@ def cel(
         return CelRule(rule, message, field_path, reason, holds)
 
     return pair
-
-
-class _Reading(Enum):
-    """Who is asking, for what pydantic alone would judge otherwise than the API server."""
-
-    STORED = auto()
-    SUBMITTED = auto()
 
 
 class ApiModel(BaseModel):
@@ -165,20 +153,19 @@ class ApiModel(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_json_as_the_server_does(cls, data: object, info: ValidationInfo) -> object:
-        """A null gives way to a default, without one it is refused; 10.0 is a whole number."""
-        if info.context is None or not isinstance(data, Mapping):
+    def _read_json_as_the_server_does(cls, data: object) -> object:
+        """A null means that an optional field is absent; 10.0 is a whole number.
+
+        So does the API server on create and update; to server-side apply it refuses a null where
+        there is no default.
+        """
+        if not isinstance(data, Mapping):
             return data
-        fields = {cls.alias_of(name): field for name, field in cls.model_fields.items()}
-        nulls = {name for name in fields if name in data and data[name] is None}
-        optional = {name for name in nulls if not fields[name].is_required()}
-        absent = {name for name in optional if fields[name].default in (None, ())}
-        if absent and info.context is _Reading.SUBMITTED:
-            raise _broken([Problem(f".{name}", "must not be null") for name in sorted(absent)])
+        optional = {field.alias for field in cls.model_fields.values() if not field.is_required()}
         return {
             name: int(value) if isinstance(value, float) and value.is_integer() else value
             for name, value in data.items()
-            if name not in optional
+            if value is not None or name not in optional
         }
 
     @model_validator(mode="after")
@@ -257,7 +244,7 @@ def parse_spec(model: type[Model], data: object, at: str = "spec") -> Model:
     Raises:
         SpecProblem: some field has a value that this release cannot carry out.
     """
-    return _read(model, data, at, _Reading.STORED)
+    return _read(model, data, at, "ignore")
 
 
 def judge(model: type[Model], data: object, at: str = "spec") -> Model:
@@ -268,18 +255,12 @@ def judge(model: type[Model], data: object, at: str = "spec") -> Model:
     Raises:
         SpecProblem: they would refuse it.
     """
-    return _read(model, data, at, _Reading.SUBMITTED)
+    return _read(model, data, at, "forbid")
 
 
-def _read(model: type[Model], data: object, at: str, reading: _Reading) -> Model:
+def _read(model: type[Model], data: object, at: str, unknown: Literal["ignore", "forbid"]) -> Model:
     try:
-        return model.model_validate(
-            data,
-            extra="forbid" if reading is _Reading.SUBMITTED else "ignore",
-            context=reading,
-            by_alias=True,
-            by_name=False,
-        )
+        return model.model_validate(data, extra=unknown, by_alias=True, by_name=False)
     except ValidationError as error:
         found = [problem for details in error.errors() for problem in _problems(details, at)]
         raise SpecProblem(found) from error

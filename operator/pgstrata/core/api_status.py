@@ -8,8 +8,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pgstrata.core.api_model import STATUS_LIST_MAX, ApiModel
-from pgstrata.core.api_values import Clipped, Count, Duration, ListMap, Number, Timestamp
+from pgstrata.core.api_model import ApiModel
+from pgstrata.core.api_values import Clipped, Count, Duration, First, ListMap, Number, Timestamp
+
+STATUS_LIST_MAX = 50
+"""Entries that a list in a status may have."""
+STEP_TABLES_MAX = 16
+"""Tables of a step that the plan names; 50 steps of 50 tables would not fit into one object."""
 
 TABLE_NAME_MAX = 257
 """Two quoted identifiers of 63 characters, each doubled at worst, and a dot."""
@@ -68,8 +73,8 @@ class StepStatus(ApiModel):
     """What must be given before it may run; absent: nothing."""
     lock: Annotated[str, Clipped(63)] | None = None
     """The strongest lock that it takes; absent: none that others feel."""
-    tables: Annotated[tuple[TableText, ...], Field(max_length=STATUS_LIST_MAX)] | None = None
-    """The tables that it locks."""
+    tables: Annotated[tuple[TableText, ...], First(STEP_TABLES_MAX)] | None = None
+    """The tables that it locks; the first 16."""
 
 
 class PlanStatus(ApiModel):
@@ -79,8 +84,8 @@ class PlanStatus(ApiModel):
     """Identifies what was asked for, whatever the progress."""
     summary: Annotated[str, Clipped(1024)]
     """The plan in one sentence."""
-    steps: Annotated[tuple[StepStatus, ...], Field(max_length=STATUS_LIST_MAX)] = ()
-    """The first steps that are not done yet."""
+    steps: Annotated[tuple[StepStatus, ...], First(STATUS_LIST_MAX)] = ()
+    """The first 50 steps that are not done yet."""
 
 
 class ProgressStatus(ApiModel):

@@ -191,6 +191,29 @@ class Clipped:
         return text if len(text) <= self.max_length else text[: self.max_length - 1] + "…"
 
 
+@dataclass(frozen=True, slots=True)
+class First:
+    """Annotates a tuple that pgstrata writes: only the first `max_items` are kept.
+
+    Only for status, as Clipped; what does not fit is told elsewhere.
+    """
+
+    max_items: int
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._keep, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return handler(core) | {"maxItems": self.max_items}
+
+    def _keep(self, items: tuple[Any, ...]) -> tuple[Any, ...]:
+        return items[: self.max_items]
+
+
 def _utc_seconds(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

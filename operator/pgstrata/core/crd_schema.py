@@ -30,6 +30,7 @@ _DROPPED = frozenset(
     ("title", "examples", "discriminator", "deprecated", "readOnly", "writeOnly", "$defs")
 )
 _FORMATS = frozenset(("date-time", "int32", "int64", "double", "float"))
+_TYPES = ("string", "integer", "number", "boolean", "array", "object")
 _EXCLUSIVE = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
 _BOUNDS = {"array": "maxItems", "string": "maxLength"}
 _TYPE_NAMES = {str: "string", bool: "boolean", int: "integer"}
@@ -154,8 +155,8 @@ def _type_of(values: JsonValue, path: str) -> str:
 def _check(schema: Schema, path: str) -> None:
     """Complete a finished node; raise CrdSchemaError if the API server would refuse it."""
     kind = schema.get("type")
-    if kind is None:
-        raise CrdSchemaError(path, "has no type")
+    if kind not in _TYPES:
+        raise CrdSchemaError(path, f"has no structural type: {kind}")
     bound = _BOUNDS.get(str(kind), "maxProperties" if "additionalProperties" in schema else None)
     bounded_otherwise = "enum" in schema or schema.get("format") == "date-time"
     if bound is not None and bound not in schema and not bounded_otherwise:

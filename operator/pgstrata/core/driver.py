@@ -19,6 +19,8 @@ class Look:
     outcome: Outcome
     look_again: float | None
     """Seconds until the next look; None: only when something wakes it, or at the resync."""
+    stalled: bool = False
+    """Whether a person must act; some reasons count as that only after a while."""
 
 
 class Driver(Protocol):

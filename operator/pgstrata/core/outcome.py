@@ -11,6 +11,8 @@ class Done:
 
     message: str
     reason: Reason = Reason.SUCCEEDED
+    look_again: float | None = None
+    """Seconds, where something small is left to do; None: at the resync."""
 
 
 @dataclass(frozen=True, slots=True)

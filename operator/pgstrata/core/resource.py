@@ -43,6 +43,11 @@ class RawResource:
     resource_version: str = ""
     deleting: bool = False
 
+    @property
+    def take_over(self) -> str | None:
+        """The owner whose claim this resource is told to take over, or None."""
+        return self.annotations.get(TAKE_OVER_ANNOTATION)
+
 
 @dataclass(frozen=True, slots=True)
 class Resource(Generic[SpecT]):
@@ -54,11 +59,6 @@ class Resource(Generic[SpecT]):
     @property
     def key(self) -> ObjectKey:
         return self.raw.key
-
-    @property
-    def take_over(self) -> str | None:
-        """The owner whose claim this resource is told to take over, or None."""
-        return self.raw.annotations.get(TAKE_OVER_ANNOTATION)
 
 
 class ObjectStore(Protocol):
@@ -76,13 +76,13 @@ class ObjectStore(Protocol):
         """Return a ConfigMap's data and binaryData as bytes, or None where it does not exist."""
         ...
 
-    async def write_status(
-        self, raw: RawResource, status: Mapping[str, JsonValue]
-    ) -> None:
+    async def write_status(self, raw: RawResource, status: Mapping[str, JsonValue]) -> None:
         """Make `status` the object's whole status; an object gone meanwhile is no error."""
         ...
 
-    async def record_event(self, raw: RawResource, *, warning: bool, reason: str, message: str) -> None:
+    async def record_event(
+        self, raw: RawResource, *, warning: bool, reason: str, message: str
+    ) -> None:
         """Tell users of a transition. Never raises: an event is a courtesy."""
         ...
 

@@ -10,9 +10,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from pgstrata.core.api_model import STATUS_LIST_MAX, ApiKind, ApiModel, Column, LocalRef, cel
+from pgstrata.core.api_model import ApiKind, ApiModel, Column, LocalRef, cel
 from pgstrata.core.api_status import KindStatus, PlanStatus, ProgressStatus, WorkState
-from pgstrata.core.api_values import Clipped, Count, LabelName, ListMap, Number, Timestamp
+from pgstrata.core.api_values import Clipped, Count, First, LabelName, ListMap, Number, Timestamp
 
 INLINE_FILES_MAX = 64
 INLINE_LENGTH_MAX = 65536
@@ -145,7 +145,7 @@ class SchemaVersionStatus(KindStatus):
     """The phase of the target version that runs, or that was last done."""
     applied_count: Count | None = None
     """Versions of which everything that was asked for is done."""
-    versions: Annotated[tuple[VersionStatus, ...], Field(max_length=STATUS_LIST_MAX)] | None = None
+    versions: Annotated[tuple[VersionStatus, ...], First(VERSIONS_SHOWN)] | None = None
     """The newest 20 versions, newest first."""
     plan: PlanStatus | None = None
     """What is about to be done."""

@@ -108,6 +108,7 @@ _HANDLERS: Mapping[str, Callable[[Any], Classification]] = MappingProxyType(
         "create_stats_stmt": ddl.create_statistics,
         "comment_stmt": ddl.comment,
         "sec_label_stmt": ddl.comment,
+        "grant_stmt": ddl.grant,
         "create_seq_stmt": ddl.sequence,
         "alter_seq_stmt": ddl.sequence,
         "create_publication_stmt": ddl.publication,

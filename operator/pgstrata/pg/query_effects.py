@@ -15,6 +15,7 @@ from pgstrata.pg.syntax import Message, children, enum_name, node_type
 
 _EVERY = frozenset({""})
 """FOR UPDATE without OF: the empty string is no name that a relation can have."""
+_FROM_ITEMS = frozenset({"JoinExpr", "RangeSubselect", "RangeTableSample"})
 _TARGETS = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"})
 
 
@@ -58,7 +59,7 @@ def query_effects(*roots: Message) -> Effects:
             target: Any = visit.node
             locks.append(TableLock(relation_ref(target.relation), LockMode.ROW_EXCLUSIVE))
             stack.extend(_below_target(visit))
-        elif name in {"JoinExpr", "RangeSubselect"}:
+        elif name in _FROM_ITEMS:
             stack.extend(_below_from_item(visit))
         else:
             stack.extend(_Visit(child, visit.ctes) for _, child in children(visit.node))
@@ -141,7 +142,7 @@ def _below_from_item(visit: _Visit) -> Iterator[_Visit]:
     """FOR UPDATE reaches through joins and into sub-selects in FROM, nowhere else."""
     for field, child in children(visit.node):
         row_locked: frozenset[str] = frozenset()
-        if field in {"larg", "rarg"}:
+        if field in {"larg", "rarg", "relation"}:
             row_locked = visit.row_locked
         elif field == "subquery" and _is_named(visit.node, "", visit.row_locked):
             row_locked = _EVERY

@@ -95,11 +95,12 @@ def rename(statement: Any) -> Classification:
 
 
 def alter_of_relation(statement: Any) -> Classification:
-    """ALTER ... SET SCHEMA, ... DEPENDS ON EXTENSION: strong on the relation, if it is one."""
+    """ALTER ... SET SCHEMA, ... DEPENDS ON EXTENSION: strong on a relation, weak on a trigger's."""
     kind = enum_name(statement, "object_type").removeprefix("OBJECT_")
     if not statement.HasField("relation") or kind not in _RELATIONS | _OF_A_TABLE:
         return Classification(StatementKind.DDL)
-    locks = (lock(statement.relation, STRONG, is_index=kind == "INDEX"),)
+    mode = LockMode.ACCESS_SHARE if kind in _OF_A_TABLE else STRONG
+    locks = (lock(statement.relation, mode, is_index=kind == "INDEX"),)
     return Classification(StatementKind.DDL, locks=locks)
 
 
@@ -251,11 +252,23 @@ def comment(statement: Any) -> Classification:
     """COMMENT ON, SECURITY LABEL ON: weak on the relation that the object is or belongs to."""
     kind = enum_name(statement, "objtype").removeprefix("OBJECT_")
     parts = list(statement.object.list.items)
-    if kind in _OF_A_TABLE | {"COLUMN", "TABCONSTRAINT"}:
+    mode = WEAK
+    if kind in _OF_A_TABLE | {"TABCONSTRAINT"}:
+        parts, mode = parts[:-1], LockMode.ACCESS_SHARE
+    elif kind == "COLUMN":
         parts = parts[:-1]
     elif kind not in _RELATIONS:
         return Classification(StatementKind.DDL)
-    locks = (TableLock(named(parts), WEAK, is_index=kind == "INDEX"),)
+    locks = (TableLock(named(parts), mode, is_index=kind == "INDEX"),)
+    return Classification(StatementKind.DDL, locks=locks)
+
+
+def grant(statement: Any) -> Classification:
+    """GRANT, REVOKE: PostgreSQL locks the tables since 18, before that none."""
+    if enum_name(statement, "objtype") != "OBJECT_TABLE":
+        return Classification(StatementKind.DDL)
+    tables = (node.range_var for node in statement.objects if node.HasField("range_var"))
+    locks = strongest_locks(lock(table, LockMode.ACCESS_SHARE) for table in tables)
     return Classification(StatementKind.DDL, locks=locks)
 
 

@@ -1,0 +1,158 @@
+"""`pgstrata apply`: reconcile manifests without a cluster until all are Ready.
+
+The same rooms and the same driver as the operator; only the object store differs. Each resource has
+a loop of its own; the command ends when every one is Ready or Stalled, or when the time is up.
+"""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import IntEnum
+
+from pgstrata.cli.file_store import FileStore, SystemClock
+from pgstrata.cli.kinds import HANDLERS
+from pgstrata.cli.manifests import Manifests
+from pgstrata.cli.url_databases import UrlDatabases
+from pgstrata.core.interrupt import Cause, Interrupt
+from pgstrata.core.reasons import PATIENT_REASONS, Reason, Situation
+from pgstrata.core.resource import ObjectKey, RawResource
+from pgstrata.databases.resolve import DatabaseResolver
+from pgstrata.engine.claims import ANYONE, CLI_CLUSTER
+from pgstrata.engine.context import Databases
+from pgstrata.engine.drive import EngineDriver
+
+_LONGEST_PAUSE = 5.0
+_STOP_SECONDS = 5.0
+_HOPELESS = PATIENT_REASONS | {Reason.AUTHENTICATION_FAILED, Reason.TLS_FAILED}
+
+
+class ExitCode(IntEnum):
+    """What the command's exit status means."""
+
+    READY = 0
+    STALLED = 2
+    TIMED_OUT = 3
+    USAGE = 64
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How it ended."""
+
+    resources: tuple[RawResource, ...]
+    exit_code: ExitCode
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """What the command line asks for."""
+
+    database_url: str | None
+    take_over: bool
+    timeout: float
+    """Seconds."""
+
+
+async def apply(
+    manifests: Manifests, options: ApplyOptions, on_status: Callable[[RawResource], None]
+) -> Applied:
+    """Reconcile until done; SIGINT and SIGTERM stop at the next boundary, a second one at once."""
+    store = FileStore(manifests, on_status)
+    databases: Databases = (
+        UrlDatabases(store, options.database_url)
+        if options.database_url is not None
+        else DatabaseResolver(store)
+    )
+    driver = EngineDriver(
+        handlers=HANDLERS,
+        store=store,
+        databases=databases,
+        clock=SystemClock(),
+        cluster=CLI_CLUSTER,
+        holder=f"{CLI_CLUSTER}/{socket.gethostname()}",
+        take_over=ANYONE if options.take_over else None,
+        hopeless=_HOPELESS,
+    )
+    interrupt = Interrupt()
+    _listen(interrupt)
+    loops = [
+        asyncio.create_task(_until_settled(driver, store, raw.key, interrupt), name=str(raw.key))
+        for raw in _in_order(store.resources)
+    ]
+    timed_out = False
+    try:
+        async with asyncio.timeout(options.timeout):
+            await asyncio.gather(*loops)
+    except TimeoutError:
+        timed_out = True
+        await _stop(loops, interrupt)
+    return Applied(store.resources, _exit_code(store.resources, interrupt, timed_out=timed_out))
+
+
+async def _until_settled(
+    driver: EngineDriver, store: FileStore, key: ObjectKey, interrupt: Interrupt
+) -> None:
+    while not interrupt.requested:
+        raw = await store.read(key)
+        if raw is None:
+            return
+        look = await driver.reconcile(raw, interrupt)
+        if look.stalled or look.outcome.reason.situation is Situation.READY:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(look.look_again or 0.0, _LONGEST_PAUSE)):
+                await interrupt.wait_soft()
+
+
+async def _stop(loops: list[asyncio.Task[None]], interrupt: Interrupt) -> None:
+    """End what still runs: at a boundary if that comes soon, else in the middle."""
+    interrupt.soft(Cause.SHUTDOWN)
+    _, late = await asyncio.wait(loops, timeout=_STOP_SECONDS)
+    interrupt.hard(Cause.SHUTDOWN)
+    if late:
+        _, late = await asyncio.wait(late, timeout=_STOP_SECONDS)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*loops, return_exceptions=True)
+
+
+def _listen(interrupt: Interrupt) -> None:
+    def asked() -> None:
+        if interrupt.requested:
+            interrupt.hard(Cause.SHUTDOWN)
+        interrupt.soft(Cause.SHUTDOWN)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked)
+
+
+def _in_order(resources: tuple[RawResource, ...]) -> list[RawResource]:
+    order = list(HANDLERS)
+    return sorted(resources, key=lambda raw: (order.index(raw.key.kind), raw.key))
+
+
+def _exit_code(
+    resources: tuple[RawResource, ...], interrupt: Interrupt, *, timed_out: bool
+) -> ExitCode:
+    conditions = [condition_of(raw, "Ready")["status"] for raw in resources]
+    if any(condition_of(raw, "Stalled")["status"] == "True" for raw in resources):
+        return ExitCode.STALLED
+    if all(status == "True" for status in conditions):
+        return ExitCode.READY
+    if interrupt.requested and not timed_out:
+        return ExitCode.INTERRUPTED
+    return ExitCode.TIMED_OUT
+
+
+def condition_of(raw: RawResource, type_: str) -> dict[str, str]:
+    """Return a condition's texts; all empty where the resource does not have it."""
+    found = raw.status.get("conditions")
+    for condition in found if isinstance(found, list) else []:
+        if isinstance(condition, dict) and condition.get("type") == type_:
+            return {str(name): str(value) for name, value in condition.items()}
+    return {"status": "", "reason": "", "message": ""}

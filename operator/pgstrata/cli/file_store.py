@@ -1,0 +1,61 @@
+"""Manifests as an object store: what the API server is to the operator, files are to the CLI.
+
+Implements core.resource.ObjectStore. Statuses live in memory and are shown as they change.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from pydantic import JsonValue
+
+from pgstrata.cli.manifests import Manifests
+from pgstrata.core.resource import ObjectKey, RawResource
+
+Listener = Callable[[RawResource], None]
+
+
+class FileStore:
+    """Holds the resources of one run of the command line."""
+
+    def __init__(self, manifests: Manifests, on_status: Listener) -> None:
+        self._resources = dict(manifests.resources)
+        self._manifests = manifests
+        self._on_status = on_status
+
+    @property
+    def resources(self) -> tuple[RawResource, ...]:
+        """All resources as they stand, in the order of the files."""
+        return tuple(self._resources.values())
+
+    async def read(self, key: ObjectKey) -> RawResource | None:
+        return self._resources.get(key)
+
+    async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
+        return self._manifests.secrets.get((namespace, name))
+
+    async def read_config_map(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
+        return self._manifests.config_maps.get((namespace, name))
+
+    async def write_status(self, raw: RawResource, status: Mapping[str, JsonValue]) -> None:
+        changed = replace(self._resources[raw.key], status=status)
+        self._resources[raw.key] = changed
+        self._on_status(changed)
+
+    async def record_event(
+        self, raw: RawResource, *, warning: bool, reason: str, message: str
+    ) -> None:
+        """Transitions are shown by their status already."""
+
+    async def ensure_finalizer(self, raw: RawResource) -> None:
+        """A file is not deleted through us."""
+
+    async def release(self, raw: RawResource) -> None:
+        """A file is not deleted through us."""
+
+
+class SystemClock:
+    """The machine's wall clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)

@@ -1,0 +1,163 @@
+"""The command line, also as `kubectl pgstrata`: run, plan, apply, status.
+
+Exit status: 0 Ready, 2 Stalled, 3 timed out, 64 usage or invalid manifest.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any, NoReturn
+
+import click
+from rich.console import Console
+
+from pgstrata import __version__
+from pgstrata.cli.apply import Applied, ApplyOptions, ExitCode, apply
+from pgstrata.cli.display import Display, result_table
+from pgstrata.cli.manifests import InvalidManifest, read_manifests
+from pgstrata.core.api_values import parse_duration
+from pgstrata.core.errors import PgstrataError
+
+
+class _Seconds(click.ParamType):
+    """A duration such as 10m, in seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        try:
+            return parse_duration(str(value)).total_seconds()
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+_files = click.option(
+    "-f", "--filename", required=True, help="A folder, a file, or - for standard input."
+)
+_url = click.option(
+    "--database-url",
+    envvar="PGSTRATA_DATABASE_URL",
+    help="Stands in for the ManagedDatabase's Secret; all that libpq understands.",
+)
+_namespace = click.option("-n", "--namespace", default="default", show_default=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pgstrata")
+def cli() -> None:
+    """Look after the life of a PostgreSQL schema."""
+
+
+@cli.command("apply")
+@_files
+@_url
+@click.option("--approve", metavar="all|HASH", help="Accepted; no step needs approval yet.")
+@click.option("--ignore-windows", is_flag=True, help="Accepted; there are no windows yet.")
+@click.option("--take-over", is_flag=True, help="Take over what another resource manages.")
+@click.option("--timeout", type=_Seconds(), default="10m", show_default=True)
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+def apply_command(
+    filename: str,
+    database_url: str | None,
+    approve: str | None,
+    ignore_windows: bool,
+    take_over: bool,
+    timeout: float,
+    output: str,
+) -> None:
+    """Reconcile manifests without a cluster until all are Ready."""
+    del approve, ignore_windows  # accepted from the start, so that pipelines need not change later
+    manifests = read_manifests(filename)
+    for name in manifests.ignored:
+        print(f"{name}: not a kind of pgstrata, passed over", file=sys.stderr)
+    display = Display()
+    with display.running():
+        options = ApplyOptions(database_url, take_over, timeout)
+        applied = _run(apply(manifests, options, display.show))
+    _print_result(applied, output)
+    sys.exit(applied.exit_code)
+
+
+def _print_result(applied: Applied, output: str) -> None:
+    if output == "json":
+        resources = [
+            {"kind": raw.key.kind, "name": raw.key.name, "status": dict(raw.status)}
+            for raw in applied.resources
+        ]
+        print(json.dumps({"resources": resources, "exitCode": int(applied.exit_code)}, indent=2))
+    else:
+        Console().print(result_table(list(applied.resources)))
+
+
+@cli.command("plan")
+@_files
+@_url
+@click.option("-o", "--output", type=click.Choice(["table", "json", "sql"]), default="table")
+def plan_command(filename: str, database_url: str | None, output: str) -> None:
+    """Show each statement that apply would run, with its locks; change nothing."""
+    from pgstrata.cli.plan import print_plans  # noqa: PLC0415  keeps --help quick
+
+    sys.exit(_run(print_plans(read_manifests(filename), database_url, output)))
+
+
+@cli.command("status")
+@click.argument("name", required=False)
+@_url
+@_namespace
+@click.option("--kubeconfig", envvar="KUBECONFIG", help="The cluster, unless --database-url.")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+def status_command(
+    name: str | None,
+    database_url: str | None,
+    namespace: str,
+    kubeconfig: str | None,
+    output: str,
+) -> None:
+    """Show what was applied: of a cluster's resources, or of a database's control schema."""
+    from pgstrata.cli.status import print_cluster_status, print_database_status  # noqa: PLC0415
+
+    if database_url is not None:
+        sys.exit(_run(print_database_status(database_url, output)))
+    sys.exit(_run(print_cluster_status(kubeconfig, namespace, name, output)))
+
+
+@cli.command("run")
+@click.option("--kubeconfig", help="Unset: the service account of the pod.")
+def run_command(kubeconfig: str | None) -> None:
+    """Run the operator; its settings are PGSTRATA_* variables."""
+    from pgstrata.cli.run import run_operator_process  # noqa: PLC0415  kopf is not for the others
+
+    sys.exit(run_operator_process(kubeconfig))
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command; every failure is one line on standard error and a status of its own."""
+    try:
+        cli.main(args=arguments, standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except click.Abort:
+        sys.exit(ExitCode.INTERRUPTED)
+    except InvalidManifest as error:
+        print(f"pgstrata: {error.message}", file=sys.stderr)
+        sys.exit(ExitCode.USAGE)
+    except PgstrataError as error:
+        print(f"pgstrata: {error.reason}: {error.message}", file=sys.stderr)
+        sys.exit(ExitCode.STALLED)
+    sys.exit(ExitCode.READY)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What a running step says of itself, and where it heeds the wish to stop.
+
+Handed to Step.execute by engine/run.py. A step calls `pause` wherever it waits: the pause ends at
+once with Interrupted when the run is to stop.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol
+
+from pgstrata.core.api_status import KindStatus, ProgressStatus
+from pgstrata.core.errors import Interrupted
+from pgstrata.core.interrupt import Interrupt
+from pgstrata.core.reasons import Reason
+from pgstrata.engine.report import Reporter
+
+
+class Gauge(Protocol):
+    """Measures a running step, for example from a pg_stat_progress view."""
+
+    async def __call__(self) -> tuple[str, ProgressStatus] | None:
+        """Return a sentence and figures, or None where there is nothing to see yet."""
+        ...
+
+
+class Progress:
+    """The voice of the step that runs."""
+
+    def __init__(self, report: Reporter[KindStatus], interrupt: Interrupt) -> None:
+        self._report = report
+        self._interrupt = interrupt
+
+    def check(self) -> None:
+        """Raise Interrupted where the run is to stop: the step stands at a boundary."""
+        if self._interrupt.requested:
+            raise Interrupted(f"stopped because {self._interrupt.cause}")
+
+    async def say(
+        self, reason: Reason, message: str, figures: ProgressStatus | None = None
+    ) -> None:
+        """Tell users what is going on."""
+        await self._report.working(reason, message, figures)
+
+    async def event(self, reason: Reason, message: str, *, warning: bool = False) -> None:
+        """Tell users of something that happened once."""
+        await self._report.event(reason, message, warning=warning)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, unless the run is to stop. Raises Interrupted."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._interrupt.wait_soft()
+        self.check()
+
+    @asynccontextmanager
+    async def measured(
+        self, gauge: Gauge, reason: Reason, *, every: float = 2.0
+    ) -> AsyncIterator[None]:
+        """Report what `gauge` measures while the block runs."""
+
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(every)
+                seen = await gauge()
+                if seen is not None:
+                    await self.say(reason, *seen)
+
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            # What the gauge failed at must not decide about the step that it watched.
+            await asyncio.gather(watching, return_exceptions=True)

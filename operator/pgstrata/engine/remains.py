@@ -1,0 +1,93 @@
+"""Collects what resources left behind that were deleted while they worked.
+
+Called at every look at a ManagedDatabase, and right after a deletion. A deletion must not wait for
+the database, so it can leave a claim, or the INVALID index of a build that was cancelled. Both are
+written down before they come into being (claim, step with `leftover`), so that they can be found
+here whatever died.
+"""
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+from pgstrata.core.names import LockedObject
+from pgstrata.core.reasons import Reason
+from pgstrata.core.resource import ObjectKey
+from pgstrata.engine.claims import CLI_CLUSTER, Owner, release_claim
+from pgstrata.engine.context import Context
+from pgstrata.pg.indexes import IndexName, drop_invalid_index, observe_index
+from pgstrata.pg.session import Session
+
+_DROP_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Abandoned:
+    object: str
+    id: str
+    leftover: str
+    cluster: str | None
+    kind: str | None
+    namespace: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _ClaimRow:
+    object: str
+    cluster: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+
+
+def leftover_index(name: IndexName) -> str:
+    """Return how a step's `leftover` names an index that may stay behind INVALID."""
+    return json.dumps({"index": [name.schema, name.name]})
+
+
+async def collect_remains(session: Session, ctx: Context) -> bool:
+    """Remove what nobody will remove any more; return whether all of it is gone.
+
+    Touches only what belongs to resources of this cluster that exist no more, or to nobody.
+    """
+    await _release_orphaned_claims(session, ctx)
+    complete = True
+    for step in await session.all("engine/abandoned_steps", _Abandoned):
+        if step.cluster is not None:
+            continue
+        schema, name = json.loads(step.leftover)["index"]
+        complete &= await _remove_index(session, IndexName(schema, name), step, ctx)
+    return complete
+
+
+async def _release_orphaned_claims(session: Session, ctx: Context) -> None:
+    if ctx.cluster == CLI_CLUSTER:  # manifests of another folder are none of our business
+        return
+    for row in await session.all("engine/claims_of", _ClaimRow, cluster=ctx.cluster):
+        key = ObjectKey(row.kind, row.namespace, row.name)
+        if await ctx.store.read(key) is None:
+            owner = Owner(row.cluster, key, row.uid)
+            await release_claim(session, LockedObject(row.object), owner)
+            await ctx.report.event(
+                Reason.PROGRESSING, f"{row.object} is free again: {key} was deleted"
+            )
+
+
+async def _remove_index(session: Session, index: IndexName, step: _Abandoned, ctx: Context) -> bool:
+    """Return whether the index is gone or proved to be nobody's remains."""
+    try:
+        async with asyncio.timeout(_DROP_SECONDS):
+            await drop_invalid_index(session, index)
+    except TimeoutError:
+        return False
+    observed = await observe_index(session, index)
+    if observed is not None and observed.is_index and not observed.is_valid:
+        return False
+    await session.run("engine/forget_step", object=step.object, id=step.id)
+    if observed is None:
+        await ctx.report.event(
+            Reason.PROGRESSING, f"removed index {index}, the unfinished work of a deleted resource"
+        )
+    return True

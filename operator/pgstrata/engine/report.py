@@ -1,0 +1,105 @@
+"""What one look tells users while it goes on and when it ends: status and events.
+
+A room says what it has learned (`know`), what it is doing (`working`), and the driver how it ended
+(`conclude`). Unchanged status is not written; measured figures are written every 10 s at most.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+from pydantic import JsonValue
+
+from pgstrata.core.api_status import ConditionStatus, KindStatus, ProgressStatus
+from pgstrata.core.reasons import Reason, Situation
+from pgstrata.core.resource import RECONCILE_ANNOTATION, Clock, ObjectStore, RawResource
+from pgstrata.engine.status import READY, RECONCILING, Claim, conditions, standing
+
+StatusT = TypeVar("StatusT", bound=KindStatus)
+
+QUIET_SECONDS = 10.0
+
+
+class Reporter(Generic[StatusT]):
+    """Holds the status of one resource during one look."""
+
+    def __init__(self, store: ObjectStore, clock: Clock, raw: RawResource, status: StatusT) -> None:
+        self._store = store
+        self._clock = clock
+        self._raw = raw
+        self._flags: dict[str, Claim] = {}
+        self._written_at = 0.0
+        self._written_status: Mapping[str, JsonValue] = dict(raw.status)
+        self.status = status
+
+    def know(self, **facts: object) -> None:
+        """Put facts into the status; they are written with the next report."""
+        self.status = self.status.model_copy(update=facts)
+
+    def flag(self, type_: str, holds: ConditionStatus, reason: Reason, message: str) -> None:
+        """Set one of the kind's own conditions, for `kubectl wait`."""
+        self._flags[type_] = Claim(type_, holds, reason, message)
+
+    async def working(
+        self, reason: Reason, message: str, progress: ProgressStatus | None = None
+    ) -> None:
+        """Say what is being done now: at once where the reason is new, else every 10 s."""
+        if "progress" in type(self.status).model_fields:
+            self.know(progress=progress)
+        changed = (self._said(RECONCILING) or self._said(READY)) != reason
+        if changed or time.monotonic() - self._written_at > QUIET_SECONDS:
+            await self._write(reason, message, stalled=False)
+
+    async def conclude(self, reason: Reason, message: str, *, stalled: bool = False) -> None:
+        """Write how the look ended, and tell of it in an event where it is news."""
+        if "progress" in type(self.status).model_fields:
+            self.know(progress=None)
+        await self._write(reason, message, stalled=stalled)
+
+    async def event(self, reason: Reason, message: str, *, warning: bool = False) -> None:
+        """Tell users of something that happened once."""
+        await self._store.record_event(
+            self._raw, warning=warning, reason=reason.value, message=message
+        )
+
+    async def _write(self, reason: Reason, message: str, *, stalled: bool) -> None:
+        before = {c.type: c for c in self.status.conditions}
+        claims = [*standing(reason, message, stalled=stalled), *self._own_claims()]
+        asked = self._raw.annotations.get(RECONCILE_ANNOTATION)
+        self.know(
+            observed_generation=self._raw.generation,
+            conditions=conditions(
+                claims,
+                self.status.conditions,
+                generation=self._raw.generation,
+                now=self._clock.now(),
+            ),
+            last_handled_reconcile_at=asked,
+        )
+        self._written_at = time.monotonic()
+        written = self.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if written == self._written_status:
+            return
+        await self._store.write_status(self._raw, written)
+        self._written_status = written
+        old = before.get(READY)
+        new = claims[0]
+        if old is None or (old.status, old.reason) != (new.status, new.reason):
+            situation = Situation.STALLED if stalled else reason.situation
+            await self.event(
+                reason, message, warning=situation in {Situation.RETRY, Situation.STALLED}
+            )
+
+    def _own_claims(self) -> list[Claim]:
+        """The kind's own conditions: those set in this look, else those that stood before."""
+        kept = {
+            c.type: Claim(c.type, c.status, c.reason, c.message)
+            for c in self.status.conditions
+            if c.type not in {READY, RECONCILING, "Stalled"}
+        }
+        return list({**kept, **self._flags}.values())
+
+    def _said(self, type_: str) -> str | None:
+        found = (c.reason for c in self.status.conditions if c.type == type_)
+        generation = self.status.observed_generation
+        return next(found, None) if generation == self._raw.generation else None

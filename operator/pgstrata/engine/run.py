@@ -1,0 +1,80 @@
+"""Carries a plan out: step by step, interruptible, behind the fence.
+
+Called by the rooms' reconcile with an exclusive session. Each step goes probe, execute, verify,
+record; between two of any of these the process may die, and the next run goes on from the catalog
+and the journal. What a step raises passes through; the driver turns it into an outcome.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from pgstrata.core.errors import ConnectionFailed, Interrupted, PgstrataError
+from pgstrata.engine.context import Context
+from pgstrata.engine.exclusive import Exclusive
+from pgstrata.engine.failpoints import failpoint
+from pgstrata.engine.plan import Plan, Step, plan_status
+from pgstrata.engine.progress import Progress
+
+CANCEL_SECONDS = 1.5
+"""How long a cancelled statement may take to end before its session is dropped."""
+
+
+async def run(
+    plan: Plan, work: Exclusive, ctx: Context, *, on_step: Callable[[int], None] | None = None
+) -> None:
+    """Run the plan's steps in order.
+
+    Args:
+        on_step: told the number of steps done before each step, so that a room can keep its own
+            facts in step with the plan.
+
+    Raises Interrupted at a boundary when the run is to stop, and whatever a step raises.
+    """
+    progress = Progress(ctx.report, ctx.interrupt)
+    total = len(plan.steps)
+    for number, step in enumerate(plan.steps):
+        progress.check()
+        if on_step is not None:
+            on_step(number)
+        ctx.report.know(plan=plan_status(plan, done=number, running=True))
+        outline = step.outline
+        await progress.say(outline.reason, f"step {number + 1} of {total}: {outline.title}")
+        failpoint("step.before")
+        await _guarded(step, work, ctx, progress)
+        failpoint("step.after")
+
+
+async def _guarded(step: Step, work: Exclusive, ctx: Context, progress: Progress) -> None:
+    """Run one step; cancel it when it must stop now or when this run was taken over."""
+    task = asyncio.create_task(_through(step, work, progress))
+    hard = asyncio.create_task(ctx.interrupt.wait_hard())
+    lost = asyncio.create_task(work.lost.wait())
+    try:
+        await asyncio.wait({task, hard, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+    finally:
+        hard.cancel()
+        lost.cancel()
+        if not task.done():
+            await _cancel(task)
+    if work.lost.is_set():
+        raise ConnectionFailed("the monitor of this run is lost: it stops and will be looked at")
+    raise Interrupted(f"stopped because {ctx.interrupt.cause}")
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """Cancel the statement that runs; what it raises on the way out is of no use any more."""
+    task.cancel()
+    with suppress(asyncio.CancelledError, TimeoutError, PgstrataError):
+        async with asyncio.timeout(CANCEL_SECONDS):
+            await task
+
+
+async def _through(step: Step, work: Exclusive, progress: Progress) -> None:
+    if not await step.probe(work):
+        await step.execute(work, progress)
+        failpoint("step.executed")
+    await step.verify(work)
+    await step.record(work)

@@ -1,0 +1,122 @@
+"""The step that runs a group of statements in one transaction, journal included.
+
+All locks up front under one deadline, then the statements, then the journal, then COMMIT: whatever
+dies in between, either all of it stands or nothing does.
+"""
+
+import time
+from dataclasses import dataclass
+
+from pgstrata.core.errors import PgstrataError
+from pgstrata.engine.exclusive import Exclusive
+from pgstrata.engine.failpoints import failpoint
+from pgstrata.engine.lock_retry import with_lock_retries
+from pgstrata.engine.plan import Outline
+from pgstrata.engine.progress import Progress
+from pgstrata.engine.table_locks import LockTarget, resolve_locks, take_locks
+from pgstrata.migrations.groups import Group
+from pgstrata.migrations.journal import Entry, finish_step
+from pgstrata.migrations.script_file import FileStatement
+from pgstrata.migrations.settings import settle, unsettle
+from pgstrata.migrations.statement_failure import explain, timed_out
+from pgstrata.pg.classification import StatementKind
+from pgstrata.pg.failures import LockNotAvailable, StatementFailed, StatementTimeout
+from pgstrata.pg.session import verbatim
+from pgstrata.pg.timeouts import Limits
+
+TIMEOUT_TRIES = 3
+_SHORTEST_MS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunGroup:
+    """Run `group` and write `entry`, both or neither."""
+
+    outline: Outline
+    group: Group
+    entry: Entry
+    schema: str
+
+    async def probe(self, work: Exclusive) -> bool:
+        """The journal was read under the lock and lacks this step; its key refuses a second one."""
+        return False
+
+    async def execute(self, work: Exclusive, progress: Progress) -> None:
+        """Raise MigrationFailed or AccessDenied with the place; LockTimeout with the holders."""
+        await settle(work, self.schema, self.entry.file, self.group)
+        targets = await resolve_locks(work.session, self.group.locks)
+        timeouts = 0
+
+        async def attempt(lock_ms: int) -> None:
+            nonlocal timeouts
+            try:
+                await self._attempt(work, targets, lock_ms)
+            except _TimedOut as error:
+                timeouts += 1
+                if timeouts >= TIMEOUT_TRIES:
+                    raise timed_out(self.entry.file, error.statement, work.session) from error
+                raise LockNotAvailable("57014", "the statement was cancelled") from error
+
+        await with_lock_retries(attempt, targets, work.session, progress, self.entry.title)
+        unsettle(work, self.group)
+
+    async def verify(self, work: Exclusive) -> None:
+        """The transaction committed or it did not; there is nothing in between."""
+
+    async def record(self, work: Exclusive) -> None:
+        """Recorded by execute, in its own transaction."""
+
+    async def _attempt(self, work: Exclusive, targets: list[LockTarget], lock_ms: int) -> None:
+        """Run the transaction once; `lock_ms` bounds the wait for all locks together."""
+        session = work.session
+        timeouts = session.target.timeouts
+        has_strong = any(t.is_strong for t in targets)
+        wait_ms = lock_ms if has_strong else round(timeouts.lock * 1000)
+        limits = Limits(wait_ms, round(timeouts.statement * 1000))
+        last = self.group.statements[-1] if self.group.statements else None
+        try:
+            async with session.transaction():
+                await work.begin_group(limits)
+                failpoint("group.begun")
+                if has_strong:
+                    await take_locks(session, targets, lock_ms)
+                    await session.limit_to(limits, local=True)
+                await self._run_statements(work, limits)
+                await finish_step(work, self.entry)
+                failpoint("group.before_commit")
+        except StatementFailed as error:
+            if last is None or isinstance(error, LockNotAvailable):
+                raise
+            raise explain(error, self.entry.file, last, session) from error  # a deferred constraint
+        failpoint("group.committed")
+
+    async def _run_statements(self, work: Exclusive, limits: Limits) -> None:
+        """Run the statements; together they get no more time than one of them may have."""
+        end = time.monotonic() + limits.statement_ms / 1000
+        for number, statement in enumerate(self.group.statements):
+            if number:
+                left = max(round((end - time.monotonic()) * 1000), _SHORTEST_MS)
+                if left < limits.statement_ms * 0.9:
+                    await work.session.limit_to(Limits(limits.lock_ms, left), local=True)
+            await self._run_one(work, statement)
+            failpoint("group.statement")
+
+    async def _run_one(self, work: Exclusive, statement: FileStatement) -> None:
+        session = work.session
+        try:
+            if statement.what.kind is StatementKind.COPY_IN:
+                await session.copy_in(verbatim(statement.text), statement.copy_data or "")
+            else:
+                await session.execute(verbatim(statement.text))
+        except StatementTimeout as error:
+            raise _TimedOut(statement) from error
+        except StatementFailed as error:
+            raise explain(error, self.entry.file, statement, session) from error
+
+
+class _TimedOut(PgstrataError):
+    """A statement was cancelled: by its timeout, or by somebody."""
+
+    def __init__(self, statement: FileStatement) -> None:
+        super().__init__("the statement was cancelled")
+        self.statement = statement

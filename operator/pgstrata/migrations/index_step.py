@@ -1,0 +1,239 @@
+"""The step that makes one index exist: look, decide, act, until there is nothing left to do.
+
+Called by engine/run.py for CREATE INDEX CONCURRENTLY. Building and dropping concurrently take SHARE
+UPDATE EXCLUSIVE, which stops no reader and no writer. No lock_timeout is set for a build, because
+one that fires leaves an INVALID index; whoever is waited for is named in the progress instead.
+"""
+
+from dataclasses import dataclass
+
+from pgstrata.core.api_status import ProgressStatus
+from pgstrata.core.errors import Blocked, MigrationFailed, VerificationFailed
+from pgstrata.core.reasons import Reason
+from pgstrata.engine.exclusive import Exclusive
+from pgstrata.engine.failpoints import failpoint
+from pgstrata.engine.plan import Outline
+from pgstrata.engine.progress import Progress
+from pgstrata.engine.remains import leftover_index
+from pgstrata.migrations.groups import Group
+from pgstrata.migrations.index_decision import Move, next_move
+from pgstrata.migrations.journal import Entry, finish_step, start_step
+from pgstrata.migrations.script_file import FileStatement
+from pgstrata.migrations.settings import settle
+from pgstrata.migrations.statement_failure import explain
+from pgstrata.pg.classification import IndexBuild
+from pgstrata.pg.failures import Contention, LockNotAvailable, StatementFailed, StatementTimeout
+from pgstrata.pg.index_shape import normalise_definition, on_other_table
+from pgstrata.pg.indexes import IndexName, ObservedIndex, drop_invalid_index, observe_index
+from pgstrata.pg.lock_modes import RelationRef
+from pgstrata.pg.quoting import compose, quoted_relation
+from pgstrata.pg.session import Session, verbatim
+from pgstrata.pg.timeouts import StatementClass
+
+_WAIT_SECONDS = 1.0
+_SHAPE = RelationRef("pg_temp", "pgstrata_shape")
+_SHAPE_INDEX = "pgstrata_shape_index"
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    schema: str
+    name: str
+    relkind: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class _BuildProgress:
+    phase: str
+    blocks_done: int
+    blocks_total: int
+    tuples_done: int
+    tuples_total: int
+    waiting_for: int
+    waiting_for_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildIndex:
+    """Build the index of `group`'s one statement, so that it is valid and has the wanted shape."""
+
+    outline: Outline
+    group: Group
+    entry: Entry
+    schema: str
+
+    async def probe(self, work: Exclusive) -> bool:
+        await settle(work, self.schema, self.entry.file, self.group)
+        name = await self._name(work.session)
+        return await self._decide(work.session, name, failed_builds=0) is Move.FINISHED
+
+    async def execute(self, work: Exclusive, progress: Progress) -> None:
+        """Raise Blocked when only a person can help: the name is taken, or builds keep failing."""
+        session = work.session
+        name = await self._name(session)
+        await start_step(work, self.entry, leftover_index(name))
+        failpoint("index.started")
+        failed_builds = 0
+        while (move := await self._decide(session, name, failed_builds)) is not Move.FINISHED:
+            match move:
+                case Move.BUILD:
+                    if not await self._build(work, progress, name):
+                        failed_builds += 1
+                    failpoint("index.built")
+                case Move.DROP_REMAINS:
+                    await drop_invalid_index(session, name)
+                    failpoint("index.dropped")
+                case Move.WAIT_FOR_BUILDER:
+                    await self._wait_for_builder(session, name, progress)
+                case _:
+                    raise Blocked(self._refusal(move, name, failed_builds))
+            progress.check()
+
+    async def verify(self, work: Exclusive) -> None:
+        observed = await observe_index(work.session, await self._name(work.session))
+        if observed is None or not observed.is_valid:
+            raise VerificationFailed(f"{self._place}: the index is not there or not valid")
+
+    async def record(self, work: Exclusive) -> None:
+        async with work.journalled():
+            await finish_step(work, self.entry)
+            failpoint("index.before_record")
+        failpoint("index.recorded")
+
+    @property
+    def _statement(self) -> FileStatement:
+        return self.group.first
+
+    @property
+    def _place(self) -> str:
+        return self.entry.file.place(self._statement)
+
+    @property
+    def _wanted(self) -> IndexBuild:
+        index = self._statement.what.index
+        if index is None or index.name is None:
+            raise AssertionError("groups.py lets only named index builds pass")
+        return index
+
+    async def _table(self, session: Session) -> _Table:
+        table = await session.one_or_none(
+            "migrations/find_table", _Table, name=quoted_relation(self._wanted.table)
+        )
+        if table is None:
+            raise MigrationFailed(
+                f'{self._place}: relation "{self._wanted.table}" does not exist (SQLSTATE 42P01)'
+            )
+        if table.relkind == "p":
+            raise MigrationFailed(
+                f"{self._place}: {self._wanted.table} is partitioned, where an index cannot be "
+                "built concurrently (SQLSTATE 0A000)"
+            )
+        return table
+
+    async def _name(self, session: Session) -> IndexName:
+        """An index stands in the schema of its table."""
+        table = await self._table(session)
+        return IndexName(table.schema, str(self._wanted.name))
+
+    async def _decide(self, session: Session, name: IndexName, failed_builds: int) -> Move:
+        observed = await observe_index(session, name)
+        same = (
+            observed is not None
+            and observed.is_valid
+            and await self._has_wanted_shape(session, observed)
+        )
+        return next_move(observed, has_wanted_shape=same, failed_builds=failed_builds)
+
+    async def _has_wanted_shape(self, session: Session, observed: ObservedIndex) -> bool:
+        """Compare with the same index on an empty copy of the table, which is rolled back."""
+        table = await self._table(session)
+        create = on_other_table(self._statement.text, _SHAPE, _SHAPE_INDEX)
+        async with session.rolled_back():
+            await session.execute(
+                compose(
+                    "CREATE TEMPORARY TABLE pgstrata_shape (LIKE {source})",
+                    source=(table.schema, table.name),
+                )
+            )
+            await session.execute(verbatim(create))
+            wanted = await session.one("migrations/shape_definition", _Definition)
+        return normalise_definition(wanted.definition) == normalise_definition(observed.definition)
+
+    async def _build(self, work: Exclusive, progress: Progress, name: IndexName) -> bool:
+        """Return whether the build ended well; a duplicate key, the data's fault, is raised."""
+        session = work.session
+        await session.limit(StatementClass.CONCURRENT_INDEX)
+        try:
+            async with progress.measured(_Gauge(work, self, name), Reason.BUILDING_INDEX):
+                await session.execute(verbatim(self._statement.text))
+        except (Contention, LockNotAvailable, StatementTimeout) as error:
+            await progress.event(
+                Reason.BUILDING_INDEX, f"building {name} was interrupted: {error.message}"
+            )
+            return False
+        except StatementFailed as error:
+            await self._remove_failed(session, name)
+            raise explain(error, self.entry.file, self._statement, session) from error
+        finally:
+            if session.is_open:
+                await session.limit(StatementClass.LOOK)
+        return True
+
+    async def _remove_failed(self, session: Session, name: IndexName) -> None:
+        """Take away what a failed build left, so that no INVALID index costs writers."""
+        await drop_invalid_index(session, name)
+
+    async def _wait_for_builder(
+        self, session: Session, name: IndexName, progress: Progress
+    ) -> None:
+        observed = await observe_index(session, name)
+        pids = ", ".join(map(str, observed.builders)) if observed else ""
+        await progress.say(
+            Reason.BUILDING_INDEX,
+            f"index {name} is not valid, and pid {pids} may still be building it: waiting",
+        )
+        await progress.pause(_WAIT_SECONDS)
+
+    def _refusal(self, move: Move, name: IndexName, failed_builds: int) -> str:
+        match move:
+            case Move.REFUSE_OTHER_RELATION:
+                return f"{self._place}: {name} exists and is no index; rename or drop it"
+            case Move.REFUSE_OTHER_DEFINITION:
+                return (
+                    f"{self._place}: an index {name} with another definition exists; drop or "
+                    "rename it, or give this one another name in the file"
+                )
+            case _:
+                return f"{self._place}: {failed_builds} builds of {name} have failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Gauge:
+    """Measures a build by pg_stat_progress_create_index."""
+
+    work: Exclusive
+    step: BuildIndex
+    name: IndexName
+
+    async def __call__(self) -> tuple[str, ProgressStatus] | None:
+        seen = await self.work.monitor.one_or_none(
+            "migrations/index_progress", _BuildProgress, pid=self.work.session.pid
+        )
+        if seen is None:
+            return None
+        text = f"building index {self.name}: {seen.phase}"
+        if seen.waiting_for:
+            who = seen.waiting_for_name or "application name not visible"
+            text += f", waiting for the transaction of pid {seen.waiting_for} ({who})"
+        blocks = seen.blocks_total > 0
+        return text, ProgressStatus(
+            step=self.step.outline.id,
+            done=seen.blocks_done if blocks else seen.tuples_done,
+            total=(seen.blocks_total if blocks else seen.tuples_total) or None,
+            unit="blocks" if blocks else "tuples",
+        )

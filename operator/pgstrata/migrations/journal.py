@@ -1,0 +1,168 @@
+"""What was applied to a schema: read as values, written behind the fence.
+
+The journal (tables version, file and step of the control schema) is the truth about a schema's
+version; the resource's status is a projection of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pgstrata.core.names import LockedObject
+from pgstrata.engine.exclusive import Exclusive
+from pgstrata.migrations.script_file import MigrationFile
+from pgstrata.migrations.spec import Phase
+from pgstrata.migrations.versions import Version
+from pgstrata.pg.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class DonePhase:
+    """A phase of a version that is complete."""
+
+    version: str
+    """Version.key"""
+    phase: str
+    name: str
+    completed_at: datetime
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedFile:
+    """A file that was applied whole."""
+
+    version: str
+    file: str
+    phase: str
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStep:
+    """A step of a file that is under way."""
+
+    id: str
+    version: str
+    file: str
+    first_statement: int
+    checksums: Sequence[str]
+    state: str
+
+    @property
+    def is_applied(self) -> bool:
+        return self.state == "Applied"
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """All that the control schema knows of one schema."""
+
+    phases: Sequence[DonePhase] = ()
+    files: Sequence[AppliedFile] = ()
+    steps: Sequence[JournalStep] = ()
+
+    @property
+    def completed(self) -> frozenset[tuple[str, str]]:
+        """Version.key and phase of everything that was carried out whole."""
+        return frozenset((p.version, p.phase) for p in self.phases)
+
+    @property
+    def touched(self) -> frozenset[str]:
+        """Keys of versions of which anything was applied."""
+        return frozenset(
+            [p.version for p in self.phases]
+            + [f.version for f in self.files]
+            + [s.version for s in self.steps if s.is_applied]
+        )
+
+    def applied_statements(self, file: MigrationFile) -> int:
+        """Return how many of a file's statements stand already, from its beginning."""
+        return max(
+            (
+                s.first_statement + len(s.checksums)
+                for s in self.steps
+                if (s.version, s.file) == (file.version.key, file.file) and s.is_applied
+            ),
+            default=0,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseMark:
+    """A phase of a version that is complete once a step is recorded."""
+
+    version: Version
+    phase: Phase
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one step writes into the journal."""
+
+    id: str
+    title: str
+    file: MigrationFile
+    first_statement: int
+    checksums: tuple[str, ...]
+    completes_file: bool
+    completes: tuple[PhaseMark, ...]
+
+
+async def read_journal(session: Session, object_: LockedObject) -> Journal:
+    """Read what was applied. The control schema must exist."""
+    return Journal(
+        phases=await session.all("migrations/read_phases", DonePhase, object=object_.text),
+        files=await session.all("migrations/read_files", AppliedFile, object=object_.text),
+        steps=await session.all("migrations/read_steps", JournalStep, object=object_.text),
+    )
+
+
+async def start_step(work: Exclusive, entry: Entry, leftover: str | None) -> None:
+    """Write down that a step outside a transaction begins, in a transaction of its own."""
+    async with work.journalled():
+        await work.session.run("migrations/start_step", **_columns(work, entry), leftover=leftover)
+
+
+async def finish_step(work: Exclusive, entry: Entry) -> None:
+    """Write down that a step was applied. The caller has a journalled transaction open."""
+    session = work.session
+    await session.run("migrations/finish_step", **_columns(work, entry))
+    if entry.completes_file:
+        await session.run(
+            "migrations/finish_file",
+            object=work.fence.object.text,
+            version=entry.file.version.key,
+            file=entry.file.file,
+            phase=entry.file.phase.value,
+            checksum=entry.file.checksum,
+            text=entry.file.text,
+        )
+    await finish_phases(work, entry.completes)
+
+
+async def finish_phases(work: Exclusive, marks: tuple[PhaseMark, ...]) -> None:
+    """Write down phases that are complete. The caller has a journalled transaction open."""
+    for mark in marks:
+        await work.session.run(
+            "migrations/finish_phase",
+            object=work.fence.object.text,
+            version=mark.version.key,
+            phase=mark.phase.value,
+            name=mark.name,
+        )
+
+
+def _columns(work: Exclusive, entry: Entry) -> dict[str, object]:
+    return {
+        "object": work.fence.object.text,
+        "id": entry.id,
+        "version": entry.file.version.key,
+        "phase": entry.file.phase.value,
+        "file": entry.file.file,
+        "first_statement": entry.first_statement,
+        "title": entry.title,
+        "checksums": list(entry.checksums),
+        "token": work.fence.token,
+    }

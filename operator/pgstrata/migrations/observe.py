@@ -1,0 +1,131 @@
+"""Looks at the catalog for what a plan needs: the schema, the tables that files name, and rights.
+
+Called by reconcile.py and `pgstrata plan`. Changes nothing and takes no lock.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pgstrata.core.errors import AccessDenied, MigrationFailed
+from pgstrata.core.names import TableName
+from pgstrata.migrations.plan import ObservedSchema, ObservedTable
+from pgstrata.migrations.script_file import FileStatement, MigrationFile
+from pgstrata.migrations.source import MigrationSource
+from pgstrata.pg.classification import StatementKind
+from pgstrata.pg.lock_modes import LockMode
+from pgstrata.pg.quoting import quoted, quoted_relation
+from pgstrata.pg.failures import StatementFailed
+from pgstrata.pg.session import Session
+
+_OWNERS_ONLY = frozenset(
+    {
+        StatementKind.DDL,
+        StatementKind.CREATE_INDEX,
+        StatementKind.CREATE_INDEX_CONCURRENTLY,
+        StatementKind.VALIDATE_CONSTRAINT,
+    }
+)
+_OWNERS_MODES = frozenset(
+    {LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.SHARE, LockMode.ACCESS_EXCLUSIVE}
+)
+"""SHARE ROW EXCLUSIVE is left out: REFERENCES or TRIGGER may be granted to others."""
+
+PARSER_VERSION = 180000
+"""server_version_num of the grammar that pg/syntax.py has."""
+_SYNTAX_ERROR = "42601"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rights:
+    schema_exists: bool
+    may_create: bool
+    may_use: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    position: int
+    schema: str
+    name: str
+    owns: bool
+    owner: str
+    bytes: int
+    rows: int
+
+
+async def observe_schema(session: Session, source: MigrationSource, schema: str) -> ObservedSchema:
+    """Return what is there of the schema and of the tables that the source's statements name."""
+    rights = await session.one("migrations/schema_rights", _Rights, schema=schema)
+    refs = sorted(
+        {lock.table for s in _statements(source) for lock in s.what.locks},
+        key=lambda ref: (ref.schema or "", ref.name),
+    )
+    rows = await session.all(
+        "migrations/observe_tables", _Relation, names=[quoted_relation(ref) for ref in refs]
+    )
+    tables = {
+        refs[row.position - 1]: ObservedTable(
+            TableName(row.schema, row.name), row.owns, row.owner, row.bytes, row.rows
+        )
+        for row in rows
+    }
+    return ObservedSchema(
+        exists=rights.schema_exists,
+        may_create=rights.may_create and rights.may_use,
+        tables=tables,
+    )
+
+
+def check_rights(
+    session: Session,
+    observed: ObservedSchema,
+    pending: Iterable[FileStatement],
+    schema: str,
+) -> None:
+    """Raise AccessDenied listing every right that is missing, with the statement that grants it."""
+    role = quoted(session.facts.role)
+    missing: dict[str, str] = {}
+    if observed.exists and not observed.may_create:
+        missing[f"schema {schema}"] = f"GRANT USAGE, CREATE ON SCHEMA {quoted(schema)} TO {role};"
+    for statement in pending:
+        if statement.what.kind not in _OWNERS_ONLY:
+            continue
+        for lock in statement.what.locks:
+            table = observed.tables.get(lock.table)
+            if table is not None and not table.owns and lock.mode in _OWNERS_MODES:
+                name = table.name
+                missing[f"table {name}"] = (
+                    f"ALTER TABLE {quoted(name.schema, name.name)} OWNER TO {role}; "
+                    f"or GRANT {quoted(table.owner)} TO {role};"
+                )
+    if missing:
+        raise AccessDenied(
+            f"role {session.facts.role} lacks rights on {', '.join(missing)}; an administrator can "
+            f"run: {' '.join(missing.values())}"
+        )
+
+
+async def check_syntax(
+    session: Session, pending: Iterable[tuple[MigrationFile, FileStatement]]
+) -> None:
+    """Let the server itself judge what the parser does not know, or knows and the server may not.
+
+    A Parse message runs nothing. Only 42601 is a syntax error; whatever else the server says may
+    come of what earlier statements still have to make. Raises MigrationFailed with the place.
+    """
+    is_older = session.facts.version_number < PARSER_VERSION
+    for file, statement in pending:
+        kind = statement.what.kind
+        if kind is not StatementKind.UNKNOWN and not (is_older and kind in _OWNERS_ONLY):
+            continue
+        try:
+            await session.parse(statement.text)
+        except StatementFailed as error:
+            if error.sqlstate == _SYNTAX_ERROR:
+                raise MigrationFailed(
+                    f"{file.place(statement, error.position)}: {error.message}; nothing was run"
+                ) from error
+
+
+def _statements(source: MigrationSource) -> Iterable[FileStatement]:
+    return (s for version in source.versions for file in version.files for s in file.statements)

@@ -1,0 +1,85 @@
+"""Projects the journal onto the status: a copy for people, which can be deleted and rebuilt. Pure."""
+
+from collections.abc import Iterable
+from datetime import UTC
+
+from pgstrata.core.api_status import WorkState
+from pgstrata.migrations.journal import DonePhase, Journal
+from pgstrata.migrations.plan import phases_through
+from pgstrata.migrations.source import MigrationSource, SourceVersion
+from pgstrata.migrations.spec import (
+    VERSIONS_SHOWN,
+    Phase,
+    PhaseStatus,
+    Through,
+    VersionStatus,
+)
+from pgstrata.migrations.versions import Version
+from pgstrata.pg.script import checksum
+
+
+def reached(source: MigrationSource, journal: Journal, through: Through) -> list[SourceVersion]:
+    """Return the versions of which every phase up to `through` is complete, lowest first."""
+    completed = journal.completed
+    return [
+        version
+        for version in source.versions
+        if all((version.version.key, p.value) in completed for p in phases_through(through))
+    ]
+
+
+def facts(source: MigrationSource, journal: Journal, through: Through) -> dict[str, object]:
+    """Return the status fields that the journal decides."""
+    done = reached(source, journal, through)
+    completed = journal.completed
+    target = source.target.key
+    last = [p for p in Phase if (target, p.value) in completed]
+    return {
+        "current_version": done[-1].version.text if done else None,
+        "target_version": source.target.text,
+        "phase": last[-1] if last else None,
+        "applied_count": len(done),
+        "versions": tuple(_versions(source, journal)) or None,
+    }
+
+
+def is_complete(journal: Journal, version: Version, phase: Phase) -> bool:
+    """Whether a phase of the version, and all phases before it, are complete."""
+    order = list(Phase)
+    before = order[: order.index(phase) + 1]
+    return all((version.key, p.value) in journal.completed for p in before)
+
+
+def _versions(source: MigrationSource, journal: Journal) -> Iterable[VersionStatus]:
+    touched = journal.touched
+    done = {(p.version, p.phase): p for p in journal.phases}
+    started = {(s.version, s.file) for s in journal.steps}
+    newest = [v for v in reversed(source.versions) if v.version.key in touched]
+    for version in newest[:VERSIONS_SHOWN]:
+        yield VersionStatus(
+            version=version.version.text,
+            name=version.name,
+            checksum=checksum("\n".join(f.checksum for f in version.files)),
+            phases=tuple(
+                _phase(phase, done.get((version.version.key, phase.value)), version, started)
+                for phase in Phase
+                if version.of_phase(phase)
+            ),
+        )
+
+
+def _phase(
+    phase: Phase,
+    done: DonePhase | None,
+    version: SourceVersion,
+    started: set[tuple[str, str]],
+) -> PhaseStatus:
+    if done is not None:
+        return PhaseStatus(
+            phase=phase,
+            state=WorkState.DONE,
+            completed_at=done.completed_at.astimezone(UTC),
+            duration_seconds=round(done.duration_ms / 1000, 3),
+        )
+    running = any((version.version.key, f.file) in started for f in version.of_phase(phase))
+    return PhaseStatus(phase=phase, state=WorkState.RUNNING if running else WorkState.PENDING)

@@ -1,0 +1,159 @@
+"""One migration file as values: its statements with place, checksum and what each does.
+
+Pure; called by source.py. The text is cut as psql cuts it (pg/script.py) and each statement is
+judged by PostgreSQL's own parser (pg/classify.py). Line numbers are those of the file, also where
+a section of it was picked out (goose, dbmate).
+"""
+
+import re
+from dataclasses import dataclass
+
+from pgstrata.core.errors import MigrationFailed
+from pgstrata.migrations.spec import Phase
+from pgstrata.migrations.versions import FileName, Version
+from pgstrata.pg.classification import Classification
+from pgstrata.pg.classify import classify
+from pgstrata.pg.script import (
+    Comment,
+    ItemKind,
+    ScriptError,
+    ScriptItem,
+    checksum,
+    file_checksum,
+    read_script,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatement:
+    """One statement of a file."""
+
+    index: int
+    """0-based, among the file's statements; BEGIN and COMMIT are counted too."""
+    text: str
+    line: int
+    column: int
+    checksum: str
+    copy_data: str | None
+    what: Classification
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationFile:
+    """A file of one phase of one version."""
+
+    file: str
+    version: Version
+    name: str
+    phase: Phase
+    text: str
+    checksum: str
+    statements: tuple[FileStatement, ...]
+    no_transaction: bool
+
+    def place(self, statement: FileStatement, position: int | None = None) -> str:
+        """Return file:line:column of a statement, or of a 1-based character position in it."""
+        before = statement.text[: position - 1] if position else ""
+        line = statement.line + before.count("\n")
+        column = len(before.rpartition("\n")[2]) + (1 if "\n" in before else statement.column)
+        return f"{self.file}:{line}:{column}"
+
+
+_IGNORED_META = re.compile(r"\\(?:un)?restrict\b")
+_DIRECTIVE = re.compile(r"pgstrata:\s*(?P<word>[a-z-]+)(?P<rest>.*)", re.DOTALL)
+_LATER = {
+    "batch": "backfills in batches",
+    "barrier": "barriers between versions",
+}
+_SECTIONS = (
+    (
+        re.compile(r"^--\s*\+goose\s+Up\b.*$", re.MULTILINE | re.IGNORECASE),
+        re.compile(r"^--\s*\+goose\s+Down\b.*$", re.MULTILINE | re.IGNORECASE),
+        re.compile(r"^--\s*\+goose\s+NO\s+TRANSACTION\b", re.MULTILINE | re.IGNORECASE),
+    ),
+    (
+        re.compile(r"^--\s*migrate:up\b.*$", re.MULTILINE),
+        re.compile(r"^--\s*migrate:down\b.*$", re.MULTILINE),
+        re.compile(r"^--\s*migrate:up\b.*\btransaction:false\b", re.MULTILINE),
+    ),
+)
+
+
+def read_migration(file: str, text: str, name: FileName) -> MigrationFile:
+    """Cut and judge one file. Raises MigrationFailed with file, line, column and cause."""
+    section, no_transaction = _section(text)
+    try:
+        script = read_script(section)
+    except ScriptError as error:
+        raise MigrationFailed(f"{file}:{error.line}:{error.column}: {error.message}") from error
+    comments = [c for item in script.items for c in item.leading]
+    no_transaction |= _directives(file, [*comments, *script.trailing])
+    items = [item for item in script.items if not _is_ignored(item)]
+    return MigrationFile(
+        file=file,
+        version=name.version,
+        name=name.name,
+        phase=name.phase,
+        text=text,
+        checksum=file_checksum(text),
+        statements=tuple(_statement(file, number, item) for number, item in enumerate(items)),
+        no_transaction=no_transaction,
+    )
+
+
+def _statement(file: str, index: int, item: ScriptItem) -> FileStatement:
+    where = f"{file}:{item.line}:{item.column}"
+    if item.kind is ItemKind.META:
+        raise MigrationFailed(
+            f"{where}: {item.text.split()[0]} is a command of psql, which only psql can run"
+        )
+    what = classify(item.text)
+    if what.forbidden is not None:
+        raise MigrationFailed(f"{where}: {what.forbidden}")
+    return FileStatement(
+        index=index,
+        text=item.text,
+        line=item.line,
+        column=item.column,
+        checksum=checksum(item.text),
+        copy_data=item.copy_data,
+        what=what,
+    )
+
+
+def _is_ignored(item: ScriptItem) -> bool:
+    """pg_dump frames its scripts by these two, which mean something to psql alone."""
+    return item.kind is ItemKind.META and _IGNORED_META.match(item.text) is not None
+
+
+def _directives(file: str, comments: list[Comment]) -> bool:
+    """Return whether no-transaction is asked for. Raises MigrationFailed for what is unknown."""
+    no_transaction = False
+    for comment in comments:
+        match = _DIRECTIVE.match(comment.text)
+        if match is None:
+            continue
+        word = match["word"]
+        if word == "no-transaction":
+            no_transaction = True
+        elif word in _LATER:
+            raise MigrationFailed(
+                f"{file}:{comment.line}:1: this release has no {_LATER[word]} "
+                f"(directive {word}), and running the file without would not be what it asks for"
+            )
+        elif word != "allow":
+            raise MigrationFailed(f"{file}:{comment.line}:1: unknown directive {word}")
+    return no_transaction
+
+
+def _section(text: str) -> tuple[str, bool]:
+    """Return the part to run of a goose or dbmate file, at its own line numbers."""
+    for up, down, outside in _SECTIONS:
+        start = up.search(text)
+        if start is None:
+            continue
+        end = down.search(text, start.end())
+        blank = re.sub(r"[^\n]", " ", text[: start.end()])
+        part = text[start.end() : end.start() if end else len(text)]
+        return blank + part, outside.search(text) is not None
+    return text, False

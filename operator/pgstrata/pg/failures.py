@@ -1,0 +1,150 @@
+"""Turns what psycopg and PostgreSQL report into pgstrata's own errors: the only place that reads
+SQLSTATEs (traps: what is retried, what pauses, what a person must see).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors as pg_errors
+
+from pgstrata.core.errors import (
+    AuthenticationFailed,
+    ConnectionFailed,
+    DiskFull,
+    PgstrataError,
+    ReadOnlyDatabase,
+    TLSFailed,
+)
+
+
+class StatementFailed(PgstrataError):
+    """A statement was refused: PostgreSQL's message with SQLSTATE, detail and hint."""
+
+    def __init__(
+        self,
+        sqlstate: str,
+        primary: str,
+        *,
+        detail: str | None = None,
+        hint: str | None = None,
+        context: str | None = None,
+        position: int | None = None,
+    ) -> None:
+        self.sqlstate = sqlstate
+        self.primary = primary
+        self.detail = detail
+        self.hint = hint
+        self.context = context
+        self.position = position
+        """1-based offset in characters into the statement, or None."""
+        parts = [f"{primary} (SQLSTATE {sqlstate})"]
+        parts += [f"detail: {detail}"] if detail else []
+        parts += [f"hint: {hint}"] if hint else []
+        super().__init__("; ".join(parts))
+
+
+class LockNotAvailable(StatementFailed):
+    """55P03: lock_timeout ran out."""
+
+
+class Contention(StatementFailed):
+    """40001, 40P01: a serialization failure or deadlock; the same statement may work next time."""
+
+
+class StatementTimeout(StatementFailed):
+    """57014: statement_timeout, or a cancel from outside."""
+
+
+class InsufficientPrivilege(StatementFailed):
+    """42501: the role may not do this."""
+
+
+_SESSION_ENDED = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "53300", "25P04"})
+"""Terminated, shut down, starting up, idle limits, too many clients, transaction_timeout."""
+
+_BY_SQLSTATE: dict[str, type[StatementFailed]] = {
+    "55P03": LockNotAvailable,
+    "40001": Contention,
+    "40P01": Contention,
+    "57014": StatementTimeout,
+    "42501": InsufficientPrivilege,
+}
+
+
+def translate(error: psycopg.Error) -> PgstrataError:
+    """Return pgstrata's error for one raised on an established session."""
+    state = error.sqlstate
+    if state is None or state.startswith("08") or state in _SESSION_ENDED:
+        return ConnectionFailed(f"the connection to the server was lost: {_first_line(error)}")
+    if state == "25006":
+        return ReadOnlyDatabase(f"the server refuses writes: {_first_line(error)}")
+    if state == "53100":
+        return DiskFull(f"the server's disk is full: {_first_line(error)}")
+    diagnosis = error.diag
+    return _BY_SQLSTATE.get(state, StatementFailed)(
+        state,
+        diagnosis.message_primary or _first_line(error),
+        detail=diagnosis.message_detail,
+        hint=diagnosis.message_hint,
+        context=diagnosis.context,
+        position=int(diagnosis.statement_position) if diagnosis.statement_position else None,
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Translate what psycopg raises inside the block."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+_AUTHENTICATION = (
+    "password authentication failed",
+    "no password supplied",
+    "authentication failed",
+    "no pg_hba.conf entry",
+    "pg_hba.conf rejects",
+    "is not permitted to log in",
+    'role "',
+)
+_TLS = (
+    "ssl",
+    "tls",
+    "certificate",
+)
+_NOT_WRITABLE = ("session is read-only", "server is in hot standby mode")
+
+
+def translate_connect(error: psycopg.Error, label: str) -> PgstrataError:
+    """Return pgstrata's error for a failed connection attempt.
+
+    libpq gives no SQLSTATE here, only text. The server's own part of it may be in the server's
+    language; then the failure counts as ConnectionFailed and its text is shown as it came.
+    """
+    text = _first_line(error)
+    lowered = text.lower()
+    if isinstance(error, pg_errors.ConnectionTimeout):
+        return ConnectionFailed(f"{label}: no answer within the connect timeout")
+    if any(mark in lowered for mark in _NOT_WRITABLE):
+        return ReadOnlyDatabase(f"{label}: the server is a standby or read-only: {text}")
+    if _is_tls(lowered):
+        return TLSFailed(f"{label}: {text}")
+    if any(mark in lowered for mark in _AUTHENTICATION) and "does not exist" not in lowered:
+        return AuthenticationFailed(f"{label}: {text}")
+    if 'role "' in lowered and "does not exist" in lowered:
+        return AuthenticationFailed(f"{label}: {text}")
+    return ConnectionFailed(f"{label}: {text}")
+
+
+def _is_tls(lowered: str) -> bool:
+    if "no encryption" in lowered or "ssl off" in lowered:  # a pg_hba line that demands hostssl
+        return "pg_hba" in lowered
+    return any(mark in lowered for mark in _TLS)
+
+
+def _first_line(error: psycopg.Error) -> str:
+    """The first line of libpq's text, which never holds the password."""
+    return str(error).strip().split("\n", 1)[0] or type(error).__name__

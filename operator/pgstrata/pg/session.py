@@ -1,0 +1,246 @@
+"""One connection to one database, as the rooms use it: named SQL texts in, frozen rows out.
+
+A session is in autocommit mode outside `transaction()`. Every call has a deadline: the server's
+statement_timeout plus a margin; classes without one rely on TCP keepalives and on the monitor
+connection of engine/exclusive.py. Errors come translated (pg/failures.py).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import LiteralString, TypeVar
+
+import psycopg
+from psycopg import AsyncConnection, generators, sql
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus
+from psycopg.rows import class_row, tuple_row
+
+from pgstrata.core.errors import ConnectionFailed
+from pgstrata.pg.failures import translated
+from pgstrata.pg.target import Target
+from pgstrata.pg.texts import load
+from pgstrata.pg.timeouts import Limits, StatementClass, limits_of
+
+RowT = TypeVar("RowT")
+
+Verbatim = LiteralString | sql.SQL | sql.Composed
+"""SQL that is sent as it is. A user's own statement becomes one by `verbatim`, and only so."""
+
+_MARGIN_SECONDS = 10.0
+"""How much longer than the server's own timeout a call waits before it gives the session up."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What the server said of itself when the session began (sql/pg/hello.sql)."""
+
+    pid: int
+    in_recovery: bool
+    read_only: bool
+    version_number: int
+    version: str
+    deadlock_timeout: str
+    deadlock_ms: int
+    database: str
+    role: str
+
+
+def verbatim(statement: str) -> sql.SQL:
+    """Mark a statement of the user's own files as SQL to be sent as it is."""
+    return sql.SQL(statement)
+
+
+class Session:
+    """A connection with its settings; made by pg/connect.py, closed by whoever opened it."""
+
+    def __init__(self, connection: AsyncConnection, target: Target, facts: ServerFacts) -> None:
+        self._connection = connection
+        self._limits: Limits | None = None
+        self._search_path = ""
+        self.target = target
+        self.facts = facts
+        self.application_name = ""
+        self.backend_start = ""
+        """Of this backend, as text that the server reads back."""
+        self.settled = ""
+        """Names the user settings in effect (migrations/settings.py); empty: none."""
+
+    @property
+    def pid(self) -> int:
+        """The server process behind this session."""
+        return self.facts.pid
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection still stands, as far as the client knows."""
+        return not self._connection.closed
+
+    async def prepare(self, *, schema: str, application_name: str) -> None:
+        """Put the session's settings to their defaults: search_path is `schema`, then public."""
+        limits = limits_of(StatementClass.LOOK, self.target.timeouts, self.facts.deadlock_ms)
+        names = dict.fromkeys((schema, "public"))
+        self._search_path = ", ".join(sql.Identifier(n).as_string() for n in names)
+        async with self._deadline(limits.statement_ms):
+            cursor = self._connection.cursor(row_factory=tuple_row)
+            await cursor.execute(
+                load("pg/prepare_session"),
+                {
+                    "search_path": self._search_path,
+                    "lock_ms": str(limits.lock_ms),
+                    "statement_ms": str(limits.statement_ms),
+                    "application_name": application_name,
+                },
+            )
+            row = await cursor.fetchone()
+        assert row is not None  # noqa: S101  a SELECT without FROM has one row
+        self.backend_start = str(row[-1])
+        self.application_name = application_name
+        self._limits = limits
+
+    async def reset(self, *, schema: str) -> None:
+        """Undo what a file's own SET statements left behind."""
+        await self.execute("RESET ALL")
+        self.settled = ""
+        await self.prepare(schema=schema, application_name=self.application_name)
+
+    async def all(self, name: str, row: type[RowT], /, **parameters: object) -> list[RowT]:
+        """Run the text `room/statement` and return its rows."""
+        async with self._deadline():
+            cursor = self._connection.cursor(row_factory=class_row(row))
+            await cursor.execute(load(name), parameters or None)
+            return await cursor.fetchall()
+
+    async def one_or_none(self, name: str, row: type[RowT], /, **parameters: object) -> RowT | None:
+        """Run a text that returns at most one row."""
+        rows = await self.all(name, row, **parameters)
+        return rows[0] if rows else None
+
+    async def one(self, name: str, row: type[RowT], /, **parameters: object) -> RowT:
+        """Run a text that returns one row; more or none is a programming error."""
+        [only] = await self.all(name, row, **parameters)
+        return only
+
+    async def run(self, name: str, /, **parameters: object) -> int:
+        """Run a text for its effect; return the number of rows that it touched."""
+        async with self._deadline():
+            cursor = self._connection.cursor()
+            await cursor.execute(load(name), parameters or None)
+            return cursor.rowcount
+
+    async def execute(self, text: Verbatim) -> None:
+        """Send one statement verbatim (a user's own, or one composed with sql.Identifier)."""
+        async with self._deadline():
+            # Sent as it is: no parameters, so that % needs no escape.
+            await self._connection.execute(text, prepare=False)
+
+    async def rows_of(self, text: Verbatim) -> list[tuple[object, ...]]:
+        """Send one statement verbatim and return its rows as tuples."""
+        async with self._deadline():
+            cursor = self._connection.cursor(row_factory=tuple_row)
+            await cursor.execute(text, prepare=False)
+            return await cursor.fetchall() if cursor.description else []
+
+    async def parse(self, text: str) -> None:
+        """Let the server parse one statement without running it. Raises StatementFailed."""
+        pgconn = self._connection.pgconn
+        async with self._deadline(), self._connection.lock:
+            pgconn.send_prepare(b"", text.encode())
+            [result] = await self._connection.wait(generators.execute(pgconn))
+            if result.status == ExecStatus.FATAL_ERROR:
+                raise error_from_result(result)
+
+    async def copy_in(self, text: Verbatim, data: str) -> None:
+        """Run `COPY ... FROM STDIN` with its data as a script has them."""
+        async with self._deadline():
+            cursor = self._connection.cursor()
+            async with cursor.copy(text) as copy:
+                await copy.write(data.encode())
+
+    async def limit(self, kind: StatementClass) -> Limits:
+        """Set a class's timeouts for what follows in this session; return them."""
+        limits = limits_of(kind, self.target.timeouts, self.facts.deadlock_ms)
+        await self.limit_to(limits)
+        return limits
+
+    async def limit_to(self, limits: Limits, *, local: bool = False) -> None:
+        """Set timeouts; `local`: until the end of the transaction that runs."""
+        if limits == self._limits and not local:
+            return
+        await self.run(
+            "pg/set_limits",
+            lock_ms=str(limits.lock_ms),
+            statement_ms=str(limits.statement_ms),
+            local=local,
+        )
+        self._limits = limits
+
+    def limits_are(self, limits: Limits) -> None:
+        """Note limits that a statement of the caller's own has put in force for its transaction."""
+        self._limits = limits
+
+    async def rename(self, application_name: str) -> None:
+        """Change application_name, which tells other sessions what this one is."""
+        await self.run("pg/set_application_name", application_name=application_name)
+        self.application_name = application_name
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """Run the block in a transaction; limits set inside with `local` end with it."""
+        before = self._limits
+        async with self._deadline():
+            await self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            await self._roll_back()
+            self._limits = before
+            raise
+        async with self._deadline():
+            await self._connection.execute("COMMIT")
+        self._limits = before
+
+    @asynccontextmanager
+    async def rolled_back(self) -> AsyncIterator[None]:
+        """Run the block in a transaction that leaves nothing, however it ends."""
+        async with self._deadline():
+            await self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            await self._roll_back()
+
+    async def close(self) -> None:
+        """Close the connection; a session that hangs is dropped."""
+        try:
+            async with asyncio.timeout(2):
+                await self._connection.close()
+        except (TimeoutError, psycopg.Error):
+            self._connection.pgconn.finish()
+
+    async def _roll_back(self) -> None:
+        """Leave a failed transaction; a connection that cannot do it is closed instead."""
+        if self._connection.closed:
+            return
+        try:
+            async with asyncio.timeout(5):
+                await self._connection.execute("ROLLBACK")
+        except (TimeoutError, psycopg.Error):
+            self._connection.pgconn.finish()
+
+    @asynccontextmanager
+    async def _deadline(self, statement_ms: int | None = None) -> AsyncIterator[None]:
+        """Bound one call by the server's own limit and a margin; translate errors."""
+        if statement_ms is None:
+            statement_ms = self._limits.statement_ms if self._limits else 0
+        seconds = statement_ms / 1000 + _MARGIN_SECONDS if statement_ms else None
+        try:
+            with translated():
+                async with asyncio.timeout(seconds):
+                    yield
+        except TimeoutError:
+            self._connection.pgconn.finish()
+            raise ConnectionFailed(
+                f"{self.target.label}: the server has not answered for {seconds:.0f} s"
+            ) from None

@@ -1,0 +1,67 @@
+"""Where a database is and how it wants to be treated: the value that pg/connect.py turns into a
+session. Made by databases/resolve.py from a ManagedDatabase, and by cli/ from --database-url.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from pgstrata.core.errors import InvalidSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds, as in ManagedDatabase.spec.timeouts."""
+
+    connect: float = 5.0
+    lock: float = 0.5
+    statement: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class TLSFiles:
+    """PEM texts that libpq can only read from files; written for the length of a connect."""
+
+    root_certificate: bytes | None = None
+    certificate: bytes | None = None
+    key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One database. `parameters` holds libpq keywords, perhaps a password; it is never printed."""
+
+    parameters: Mapping[str, str] = field(repr=False)
+    timeouts: Timeouts = Timeouts()
+    tls: TLSFiles = field(default=TLSFiles(), repr=False)
+    max_connections: int = 6
+
+    @property
+    def server(self) -> str:
+        """host:port, the key under which connections are counted."""
+        host = self.parameters.get("host", "") or self.parameters.get("hostaddr", "") or "local"
+        return f"{host}:{self.parameters.get('port', '') or '5432'}"
+
+    @property
+    def label(self) -> str:
+        """What messages call it: database, server and user; never a password."""
+        name = self.parameters.get("dbname", "") or "(default database)"
+        user = self.parameters.get("user", "") or "(default user)"
+        return f"database {name} at {self.server} as {user}"
+
+
+def parse_url(url: str, *, origin: str) -> dict[str, str]:
+    """Take a libpq connection URI or keyword string apart.
+
+    Raises InvalidSpec naming `origin` and never the text, which may hold a password.
+    """
+    try:
+        parsed = conninfo_to_dict(url)
+    except ProgrammingError:
+        raise InvalidSpec(
+            f"{origin} is not a connection URI that libpq understands "
+            "(postgresql://user:password@host:port/dbname)"
+        ) from None
+    return {name: str(value) for name, value in parsed.items() if value is not None}

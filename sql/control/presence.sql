@@ -1,0 +1,12 @@
+-- Whether there is a control schema, and whether this role may make or read one.
+-- Locks: none. Called by: engine/control.py.
+select
+    to_regclass('pgstrata.control') is not null as is_installed,
+    n.oid is not null as has_schema,
+    coalesce(pg_has_role(n.nspowner, 'USAGE'), false) as owns_schema,
+    coalesce(has_schema_privilege(n.oid, 'USAGE'), false) as may_use,
+    has_database_privilege(current_database(), 'CREATE') as may_create_schema,
+    current_user::text as role,
+    current_database()::text as database
+from (select 1) as one
+left join pg_namespace as n on n.nspname = 'pgstrata'

@@ -1,0 +1,4 @@
+-- Files that were applied whole. Locks: none. Called by: migrations/journal.py.
+select version, file, phase, checksum
+from pgstrata.file
+where object = %(object)s
