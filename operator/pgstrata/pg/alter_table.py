@@ -142,8 +142,11 @@ def _default_effects(expression: Any) -> Effects:
 
 def _add_constraint(table: RelationRef, constraint: Any) -> Effects:
     strong = Effects((TableLock(table, LockMode.ACCESS_EXCLUSIVE),))
-    is_checked = not constraint.skip_validation and constraint.is_enforced
-    match enum_name(constraint, "contype"):
+    kind = enum_name(constraint, "contype")
+    # The parser sets is_enforced on CHECK and foreign keys alone.
+    is_enforced = constraint.is_enforced or kind == "CONSTR_NOTNULL"
+    is_checked = is_enforced and not constraint.skip_validation
+    match kind:
         case "CONSTR_FOREIGN":
             own = Effects((TableLock(table, LockMode.SHARE_ROW_EXCLUSIVE),))
             return own + _foreign_key(table, constraint, scans=is_checked)
