@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
+from tests.conftest import MakePostgres
 from tests.testbed.database import Database
 from tests.testbed.monitoring.bundle import apply_expand
 from tests.testbed.monitoring.generator import fill
@@ -25,6 +27,7 @@ from tests.testbed.postgres import PostgresServer
 from tests.testbed.process import child_environment
 
 ROOT = Path(__file__).parents[2]
+UNTIL = datetime(2026, 3, 4, 12, 0)
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -36,7 +39,7 @@ def template(postgres: PostgresServer) -> Iterator[str]:
     postgres.createdb(name)
     with postgres.connect(name) as opened:
         apply_expand(opened, "000")
-    fill(postgres.uri(name), 5_000, until=datetime(2026, 3, 4, 12, 0))
+    fill(postgres.uri(name), 5_000, until=UNTIL)
     yield name
     postgres.dropdb(name)
 
@@ -136,6 +139,27 @@ def test_the_writer_reconnects_and_counts_what_it_lost(
     assert sum(report.errors.values()) == 2
     assert set(report.errors) <= {"57P01", "08006"}
     assert report.rows_inserted <= live_rows(connection)
+
+
+def test_an_outage_of_the_server_is_a_stall(make_postgres: MakePostgres) -> None:
+    server = make_postgres()
+    with server.connect() as connection:
+        apply_expand(connection, "000")
+    fill(server.uri("postgres"), 1_000, until=UNTIL)
+
+    with WriterProcess(server.uri("postgres"), rate=100) as writer:
+        server.crash()
+        crashed_at = time.monotonic()
+        server.start()
+        outage = time.monotonic() - crashed_at
+        with server.connect() as connection:
+            survived = live_rows(connection)
+            poll(lambda: live_rows(connection) > survived, 10, "the writer writes again")
+        report = writer.stop()
+
+    assert report.longest_stall is not None
+    assert report.longest_stall.ms > 500 * outage, "half of the outage at least"
+    assert report.errors
 
 
 def test_the_writer_ends_when_its_starter_is_killed(
