@@ -14,6 +14,7 @@ from rich.text import Text
 from pgstrata.cli.apply import condition_of
 from pgstrata.core.resource import ObjectKey, RawResource
 
+_PLAIN_WIDTH = 240
 _STYLES = {"True": "green", "False": "red"}
 
 
@@ -42,6 +43,11 @@ class Display:
         if self._said.get(raw.key) != said:
             self._said[raw.key] = said
             print(f"{raw.key}: {said[0]}: {said[1]}", file=sys.stderr, flush=True)
+
+
+def result_console() -> Console:
+    """Return standard output; what is no terminal gets lines that are long enough not to wrap."""
+    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
 
 def result_table(resources: list[RawResource]) -> Table:

@@ -10,17 +10,15 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
-
 from pgstrata import __version__
 from pgstrata.cli.apply import Applied, ApplyOptions, ExitCode, apply
-from pgstrata.cli.display import Display, result_table
+from pgstrata.cli.display import Display, result_console, result_table
 from pgstrata.cli.manifests import InvalidManifest, read_manifests
 from pgstrata.core.api_values import parse_duration
 from pgstrata.core.errors import PgstrataError
 
 
-class _Seconds(click.ParamType):
+class _Seconds(click.ParamType[float]):
     """A duration such as 10m, in seconds."""
 
     name = "duration"
@@ -91,7 +89,7 @@ def _print_result(applied: Applied, output: str) -> None:
         ]
         print(json.dumps({"resources": resources, "exitCode": int(applied.exit_code)}, indent=2))
     else:
-        Console().print(result_table(list(applied.resources)))
+        result_console().print(result_table(list(applied.resources)))
 
 
 @cli.command("plan")

@@ -8,7 +8,8 @@ kubectl. Status models are also what the status is built from: snake_case attrib
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
+from functools import cache
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -118,20 +119,9 @@ class ApiModel(BaseModel):
         return cls.model_fields[name].alias or name
 
     @classmethod
-    def cel_rules(cls) -> Iterator[CelRule[Self]]:
+    def cel_rules(cls) -> tuple[CelRule[Self], ...]:
         """The rules of this model and its bases, in the order in which they are written."""
-        for base in reversed(cls.__mro__):
-            yield from (value for value in vars(base).values() if isinstance(value, CelRule))
-        if cls.one_of:
-            names = [cls.alias_of(name) for name in cls.one_of]
-            given = ", ".join(f"has(self.{name})" for name in names)
-            yield CelRule(
-                f"[{given}].filter(given, given).size() == 1",
-                f"exactly one of {', '.join(names)} is required",
-                "",
-                "FieldValueInvalid",
-                lambda self: sum(getattr(self, name) is not None for name in cls.one_of) == 1,
-            )
+        return _rules_of(cls)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -231,6 +221,25 @@ class ApiKind:
     def columns(self) -> tuple[Column, ...]:
         """All columns of `kubectl get`, from left to right."""
         return (*READY_COLUMNS, *self.own_columns, AGE_COLUMN)
+
+
+@cache  # every instance is judged by them, and a status has hundreds
+def _rules_of(model: type[ApiModel]) -> tuple[CelRule[Any], ...]:
+    members = [value for base in reversed(model.__mro__) for value in vars(base).values()]
+    rules = [value for value in members if isinstance(value, CelRule)]
+    if model.one_of:
+        names = [model.alias_of(name) for name in model.one_of]
+        given = ", ".join(f"has(self.{name})" for name in names)
+        rules.append(
+            CelRule(
+                f"[{given}].filter(given, given).size() == 1",
+                f"exactly one of {', '.join(names)} is required",
+                "",
+                "FieldValueInvalid",
+                lambda it: sum(getattr(it, name) is not None for name in model.one_of) == 1,
+            )
+        )
+    return tuple(rules)
 
 
 def parse_spec(model: type[Model], data: object, at: str = "spec") -> Model:

@@ -14,7 +14,6 @@ from datetime import timedelta
 from pydantic import BaseModel, JsonValue
 from pydantic.json_schema import GenerateJsonSchema
 
-from pgstrata.core.api_model import ApiModel
 from pgstrata.core.api_values import format_duration
 
 Schema = dict[str, JsonValue]
@@ -47,15 +46,13 @@ class _Generator(GenerateJsonSchema):
     """pydantic's generator, with defaults in the form that the field itself accepts."""
 
     def encode_default(self, dft: object) -> JsonValue:
-        """What the wire has: 5s, where pydantic would write PT5S whatever the field's serializer.
+        """A timedelta as 5s, where pydantic would write PT5S whatever the field's serializer.
 
-        An object's default is written in full: the API server judges a default {} by the CEL rules
-        without filling in the defaults of its fields.
+        An object's default is written in full, which pydantic does: the API server judges a default
+        {} by the CEL rules without filling in the defaults of its fields.
         """
         if isinstance(dft, timedelta):
             return format_duration(dft)
-        if isinstance(dft, ApiModel):
-            return dft.as_json()
         encoded: JsonValue = super().encode_default(dft)
         return encoded
 

@@ -84,10 +84,17 @@ class RunAlone:
             except StatementTimeout as error:
                 timeouts += 1
                 if timeouts >= _TIMEOUT_TRIES:
-                    raise timed_out(self.entry.file, statement, session) from error
+                    raise timed_out(
+                        self.entry.file,
+                        statement,
+                        session,
+                        standing=self.entry.first_statement,
+                    ) from error
                 raise LockNotAvailable("57014", "the statement was cancelled") from error
             except StatementFailed as error:
-                raise explain(error, self.entry.file, statement, session) from error
+                raise explain(
+                    error, self.entry.file, statement, session, standing=self.entry.first_statement
+                ) from error
             finally:
                 if session.is_open:
                     await session.limit(StatementClass.LOOK)

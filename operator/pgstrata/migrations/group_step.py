@@ -54,7 +54,12 @@ class RunGroup:
             except _TimedOut as error:
                 timeouts += 1
                 if timeouts >= TIMEOUT_TRIES:
-                    raise timed_out(self.entry.file, error.statement, work.session) from error
+                    raise timed_out(
+                        self.entry.file,
+                        error.statement,
+                        work.session,
+                        standing=self.entry.first_statement,
+                    ) from error
                 raise LockNotAvailable("57014", "the statement was cancelled") from error
 
         await with_lock_retries(attempt, targets, work.session, progress, self.entry.title)
@@ -87,7 +92,9 @@ class RunGroup:
         except StatementFailed as error:
             if last is None or isinstance(error, LockNotAvailable):
                 raise
-            raise explain(error, self.entry.file, last, session) from error  # a deferred constraint
+            raise explain(
+                error, self.entry.file, last, session, standing=self.entry.first_statement
+            ) from error  # a deferred constraint
         failpoint("group.committed")
 
     async def _run_statements(self, work: Exclusive, limits: Limits) -> None:
@@ -111,7 +118,9 @@ class RunGroup:
         except StatementTimeout as error:
             raise _TimedOut(statement) from error
         except StatementFailed as error:
-            raise explain(error, self.entry.file, statement, session) from error
+            raise explain(
+                error, self.entry.file, statement, session, standing=self.entry.first_statement
+            ) from error
 
 
 class _TimedOut(PgstrataError):

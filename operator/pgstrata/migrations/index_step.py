@@ -177,16 +177,19 @@ class BuildIndex:
             )
             return False
         except StatementFailed as error:
-            await self._remove_failed(session, name)
-            raise explain(error, self.entry.file, self._statement, session) from error
+            # An INVALID index costs writers and is of no use to anybody.
+            await drop_invalid_index(session, name)
+            raise explain(
+                error,
+                self.entry.file,
+                self._statement,
+                session,
+                standing=self.entry.first_statement,
+            ) from error
         finally:
             if session.is_open:
                 await session.limit(StatementClass.LOOK)
         return True
-
-    async def _remove_failed(self, session: Session, name: IndexName) -> None:
-        """Take away what a failed build left, so that no INVALID index costs writers."""
-        await drop_invalid_index(session, name)
 
     async def _wait_for_builder(
         self, session: Session, name: IndexName, progress: Progress

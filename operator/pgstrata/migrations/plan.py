@@ -62,7 +62,7 @@ def make_plan(
     steps = _steps(source, journal, observed, phases_through(through), schema)
     if not observed.exists:
         steps.insert(0, CreateSchema(schema))
-    shown = tuple(_contract_outlines(source, journal, observed))
+    shown = tuple(_contract_outlines(source, journal, observed, schema))
     return Plan(tuple(steps), shown, _summary(source, steps, shown))
 
 
@@ -138,7 +138,7 @@ def _entries(file: MigrationFile, applied: int) -> Iterator[tuple[Group, Entry]]
 
 
 def _step(group: Group, entry: Entry, observed: ObservedSchema, schema: str) -> Step:
-    outline = _outline(group, entry.id, entry.title, observed)
+    outline = _outline(group, entry, observed, schema)
     match group.kind:
         case GroupKind.TRANSACTION:
             return RunGroup(outline, group, entry, schema)
@@ -148,26 +148,31 @@ def _step(group: Group, entry: Entry, observed: ObservedSchema, schema: str) -> 
             return RunAlone(outline, group, entry, schema)
 
 
-def _outline(group: Group, id_: str, title: str, observed: ObservedSchema) -> Outline:
-    locks = [(observed.tables.get(lock.table), lock.mode) for lock in group.locks]
-    existing = [(table.name, mode) for table, mode in locks if table is not None]
+def _outline(group: Group, entry: Entry, observed: ObservedSchema, schema: str) -> Outline:
+    locks = [(_table_name(lock.table, observed, schema), lock.mode) for lock in group.locks]
     hazards = [h for s in group.statements for h in s.what.hazards]
     if group.kind is GroupKind.ALONE:
         hazards.append("runs outside a transaction: after a crash it may run a second time")
     building = group.kind is GroupKind.INDEX_BUILD
     return Outline(
-        id=id_,
-        title=title,
+        id=entry.id,
+        title=entry.title,
         statements=tuple(s.text for s in group.statements),
-        tables=tuple(sorted({table for table, _ in existing})),
-        lock=max(mode for _, mode in existing).sql if existing else None,
+        tables=tuple(sorted({table for table, _ in locks})),
+        lock=max(mode for _, mode in locks).sql if locks else None,
         hazards=tuple(dict.fromkeys(hazards)),
         reason=Reason.BUILDING_INDEX if building else Reason.PROGRESSING,
     )
 
 
+def _table_name(ref: RelationRef, observed: ObservedSchema, schema: str) -> TableName:
+    """Where the relation is, or will be once the steps before have made it."""
+    known = observed.tables.get(ref)
+    return known.name if known is not None else TableName(ref.schema or schema, ref.name)
+
+
 def _contract_outlines(
-    source: MigrationSource, journal: Journal, observed: ObservedSchema
+    source: MigrationSource, journal: Journal, observed: ObservedSchema, schema: str
 ) -> Iterator[Outline]:
     completed = journal.completed
     for version in source.versions:
@@ -175,7 +180,7 @@ def _contract_outlines(
             continue
         for file in version.of_phase(Phase.CONTRACT):
             for group, entry in _entries(file, 0):
-                outline = _outline(group, entry.id, entry.title, observed)
+                outline = _outline(group, entry, observed, schema)
                 yield replace(outline, gate=Gate.CONTRACT)
 
 

@@ -21,9 +21,18 @@ _PASSING = frozenset({"55006"})
 
 
 def explain(
-    error: StatementFailed, file: MigrationFile, statement: FileStatement, session: Session
+    error: StatementFailed,
+    file: MigrationFile,
+    statement: FileStatement,
+    session: Session,
+    *,
+    standing: int,
 ) -> PgstrataError:
-    """Return the error that users shall see for a statement that failed."""
+    """Return the error that users shall see for a statement that failed.
+
+    Args:
+        standing: how many statements of the file stand; those of the same group were undone.
+    """
     if isinstance(error, Contention | LockNotAvailable | StatementTimeout):
         return error
     if error.sqlstate[:2] in _PASSING_CLASSES or error.sqlstate in _PASSING:
@@ -35,20 +44,22 @@ def explain(
             "changes or be a member of the role that does, for example: ALTER TABLE ... OWNER TO "
             f"{session.facts.role};"
         )
-    return MigrationFailed(f"{where}: {error.message}; {_standing(file, statement)}")
+    return MigrationFailed(f"{where}: {error.message}; {_standing_text(file, standing)}")
 
 
-def timed_out(file: MigrationFile, statement: FileStatement, session: Session) -> MigrationFailed:
+def timed_out(
+    file: MigrationFile, statement: FileStatement, session: Session, *, standing: int
+) -> MigrationFailed:
     """Return the error for a statement that ran into its timeout again and again."""
     return MigrationFailed(
         f"{file.place(statement)}: the statement was cancelled three times, at the latest after "
         f"timeouts.statement ({session.target.timeouts.statement:g} s, SQLSTATE 57014); split its "
-        f"work, or raise the ManagedDatabase's spec.timeouts.statement; {_standing(file, statement)}"
+        f"work, or raise the ManagedDatabase's spec.timeouts.statement; {_standing_text(file, standing)}"
     )
 
 
-def _standing(file: MigrationFile, statement: FileStatement) -> str:
-    before = statement.index
+def _standing_text(file: MigrationFile, standing: int) -> str:
     total = len(file.statements)
-    applied = "nothing of the file" if before == 0 else f"at most {before} of {total} statements"
-    return f"of this file {applied} before it stand, its own group was undone"
+    if standing == 0:
+        return f"nothing of the file's {total} statements stands"
+    return f"the first {standing} of the file's {total} statements stand, the rest was undone"
