@@ -1,0 +1,226 @@
+"""Valid and invalid objects, one table for both judges.
+
+tests/unit/api/test_judgement.py asks pydantic, tests/cluster/test_crds.py asks a real API server;
+both must say the same of every object, and name the same field.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from pgstrata.core.api_model import API_VERSION, ApiKind
+from pgstrata.databases.spec import MANAGED_DATABASE
+from pgstrata.migrations.spec import SCHEMA_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One object and the verdict."""
+
+    title: str
+    kind: ApiKind
+    spec: JsonValue
+    refused: str = ""
+    """The field that the refusal names; empty: the object is valid."""
+
+    def manifest(self, name: str) -> dict[str, JsonValue]:
+        """The object as a user would write it."""
+        return {
+            "apiVersion": API_VERSION,
+            "kind": self.kind.kind,
+            "metadata": {"name": name},
+            "spec": self.spec,
+        }
+
+
+def _database(title: str, *, refused: str = "", **fields: JsonValue) -> Case:
+    return Case(title, MANAGED_DATABASE, {"connection": _CONNECTION, **fields}, refused)
+
+
+def _tls(title: str, tls: JsonValue, *, refused: str = "") -> Case:
+    return _database(title, refused=refused, connection={**_CONNECTION, "tls": tls})
+
+
+def _timeouts(title: str, timeouts: JsonValue, *, refused: str = "") -> Case:
+    return _database(title, refused=refused, timeouts=timeouts)
+
+
+def _version(title: str, *, refused: str = "", **fields: JsonValue) -> Case:
+    return Case(title, SCHEMA_VERSION, {**_VERSION, **fields}, refused)
+
+
+def _source(title: str, source: JsonValue, *, refused: str = "") -> Case:
+    return _version(title, refused=refused, source=source)
+
+
+def _inline(title: str, files: Mapping[str, JsonValue], *, refused: str = "") -> Case:
+    return _source(title, {"inline": dict(files)}, refused=refused)
+
+
+_CONNECTION: dict[str, JsonValue] = {"secretRef": {"name": "metrics-app"}}
+_CA: dict[str, JsonValue] = {"name": "metrics-ca"}
+_VERSION: dict[str, JsonValue] = {
+    "databaseRef": {"name": "metrics"},
+    "source": {"bundle": "api-monitoring"},
+    "version": "003",
+}
+
+DATABASES = (
+    _database("the least"),
+    _database("all defaults in full", maxConnections=6, timeouts={"connect": "5s"}),
+    _database("the fewest connections", maxConnections=4),
+    _database("a whole number in JSON's other form", maxConnections=6.0),
+    _database("null where there is a default", maxConnections=None, timeouts=None),
+    _timeouts("bounds are inclusive", {"connect": "1m", "lock": "10ms", "statement": "1h"}),
+    _timeouts("several units", {"statement": "1m30s500ms"}),
+    _tls("verify-full with its authority", {"mode": "verify-full", "caRef": _CA}),
+    _tls("an authority in a ConfigMap", {"caRef": {**_CA, "kind": "ConfigMap", "key": "a.pem"}}),
+    _tls("a client certificate", {"mode": "require", "certRef": {"name": "client.tls"}}),
+    _tls("nothing said of TLS", {}),
+    _tls("no TLS", {"mode": "disable"}),
+    _tls("null for a mode", {"mode": None}),
+    _tls("null for TLS", None),
+    Case("no spec", MANAGED_DATABASE, None, "spec"),
+    Case("a spec that is a text", MANAGED_DATABASE, "metrics", "spec"),
+    Case("an empty spec", MANAGED_DATABASE, {}, "spec.connection"),
+    _database("no connection", connection=None, refused="spec.connection"),
+    _database("no Secret", connection={}, refused="spec.connection.secretRef"),
+    _database(
+        "a Secret without a name",
+        connection={"secretRef": {}},
+        refused="spec.connection.secretRef.name",
+    ),
+    _database(
+        "a Secret's name that is none",
+        connection={"secretRef": {"name": "Metrics_App"}},
+        refused="spec.connection.secretRef.name",
+    ),
+    _database(
+        "a Secret's name that is too long",
+        connection={"secretRef": {"name": "a" * 254}},
+        refused="spec.connection.secretRef.name",
+    ),
+    _database("an unknown field", windows=[], refused="spec.windows"),
+    _database(
+        "an unknown field further down",
+        connection={"secretRef": {"name": "a", "namespace": "b"}},
+        refused="spec.connection.secretRef.namespace",
+    ),
+    _database("Python's name of a field", max_connections=6, refused="spec.max_connections"),
+    _database("too few connections", maxConnections=3, refused="spec.maxConnections"),
+    _database("too many connections", maxConnections=101, refused="spec.maxConnections"),
+    _database("half a connection", maxConnections=6.5, refused="spec.maxConnections"),
+    _database("a number in quotes", maxConnections="6", refused="spec.maxConnections"),
+    _database("true for a number", maxConnections=True, refused="spec.maxConnections"),
+    _timeouts("a lock timeout of zero", {"lock": "0s"}, refused="spec.timeouts.lock"),
+    _timeouts("a lock timeout too long", {"lock": "30001ms"}, refused="spec.timeouts.lock"),
+    _timeouts("a connect timeout too long", {"connect": "61s"}, refused="spec.timeouts.connect"),
+    _timeouts("a statement of days", {"statement": "1d"}, refused="spec.timeouts.statement"),
+    _timeouts("a statement too long", {"statement": "2h"}, refused="spec.timeouts.statement"),
+    _timeouts("no unit", {"lock": "500"}, refused="spec.timeouts.lock"),
+    _timeouts("a number for a duration", {"lock": 500}, refused="spec.timeouts.lock"),
+    _timeouts("a fraction", {"connect": "1.5s"}, refused="spec.timeouts.connect"),
+    _timeouts("a line end after it", {"connect": "5s\n"}, refused="spec.timeouts.connect"),
+    _timeouts("centuries", {"connect": "999999h999999h"}, refused="spec.timeouts.connect"),
+    _timeouts("too many parts", {"connect": "1s" * 9}, refused="spec.timeouts.connect"),
+    _timeouts("a text without end", {"connect": "1" * 40 + "s"}, refused="spec.timeouts.connect"),
+    _timeouts(
+        "a lock longer than its statement",
+        {"lock": "20s", "statement": "10s"},
+        refused="spec.timeouts.lock",
+    ),
+    _tls("verify-ca without authority", {"mode": "verify-ca"}, refused="spec.connection.tls.caRef"),
+    _tls(
+        "verify-full without authority",
+        {"mode": "verify-full", "certRef": {"name": "client"}},
+        refused="spec.connection.tls.caRef",
+    ),
+    _tls("libpq's other modes", {"mode": "prefer"}, refused="spec.connection.tls.mode"),
+    _tls(
+        "an authority in a Deployment",
+        {"caRef": {**_CA, "kind": "Deployment"}},
+        refused="spec.connection.tls.caRef.kind",
+    ),
+    _tls(
+        "an authority's key that is none",
+        {"caRef": {**_CA, "key": "ca/crt"}},
+        refused="spec.connection.tls.caRef.key",
+    ),
+)
+
+VERSIONS = (
+    _version("the least"),
+    _version("all fields", schema="app", through="Expand", version="1.2.10"),
+    _version("a schema that only looks like ours", schema="pgstrata_app"),
+    _version("a schema in any letters", schema="Größe 1"),
+    _version("null where there is a default", schema=None, through=None),
+    _source("null for another source", {"bundle": "a", "inline": None}),
+    _source("ConfigMaps", {"configMaps": [{"name": "a"}, {"name": "b"}]}),
+    _source("as many ConfigMaps as may be", {"configMaps": [{"name": f"m{n}"} for n in range(16)]}),
+    _inline("a file", {"001_users.expand.sql": "CREATE TABLE users (id bigint);\n"}),
+    _inline("Flyway's names", {"V1__init.sql": "SELECT 1"}),
+    _inline("as many files as may be", {f"{n:03}_a.sql": "x" * 1024 for n in range(64)}),
+    _inline("letters of more than a byte", {"001_a.sql": "ß" * 65536}),
+    _inline("an empty file", {"001_a.sql": ""}),
+    _version("no database", databaseRef=None, refused="spec.databaseRef"),
+    _version("no source", source=None, refused="spec.source"),
+    _version("a version that YAML made a number", version=3, refused="spec.version"),
+    _version("a version of letters", version="v3", refused="spec.version"),
+    _version("an empty version", version="", refused="spec.version"),
+    _version("a version that ends in a dot", version="1.2.", refused="spec.version"),
+    _version("a version too long", version="1" * 64, refused="spec.version"),
+    _version("a phase that is not to be had yet", through="Contract", refused="spec.through"),
+    _version("a phase in small letters", through="migrate", refused="spec.through"),
+    _version("our own schema", schema="pgstrata", refused="spec.schema"),
+    _version("PostgreSQL's own schema", schema="pg_catalog", refused="spec.schema"),
+    _version("an empty schema", schema="", refused="spec.schema"),
+    _version("a schema's name too long", schema="s" * 64, refused="spec.schema"),
+    _version("an unknown field", baseline="000", refused="spec.baseline"),
+    _source("an empty source", {}, refused="spec.source"),
+    _source(
+        "two sources", {"bundle": "a", "inline": {"001_a.sql": "SELECT 1"}}, refused="spec.source"
+    ),
+    _source(
+        "all sources",
+        {"bundle": "a", "configMaps": [{"name": "a"}], "inline": {"1_a.sql": ""}},
+        refused="spec.source",
+    ),
+    _source("a source of tomorrow", {"artifact": {}}, refused="spec.source"),
+    _source("null for the only source", {"bundle": None}, refused="spec.source"),
+    _source("a bundle's path", {"bundle": "../secrets"}, refused="spec.source.bundle"),
+    _source("no ConfigMaps", {"configMaps": []}, refused="spec.source.configMaps"),
+    _source(
+        "a ConfigMap twice",
+        {"configMaps": [{"name": "a"}, {"name": "b"}, {"name": "a"}]},
+        refused="spec.source.configMaps",
+    ),
+    _source(
+        "too many ConfigMaps",
+        {"configMaps": [{"name": f"m{n}"} for n in range(17)]},
+        refused="spec.source.configMaps",
+    ),
+    _source(
+        "a ConfigMap in another namespace",
+        {"configMaps": [{"name": "a", "namespace": "b"}]},
+        refused="spec.source.configMaps[0].namespace",
+    ),
+    _inline("no files", {}, refused="spec.source.inline"),
+    _inline("null for a file", {"001_a.sql": None}, refused="spec.source.inline"),
+    _inline("a number for a file", {"001_a.sql": 1}, refused="spec.source.inline"),
+    _inline("a file of another kind", {"001_a.txt": "SELECT 1"}, refused="spec.source.inline"),
+    _inline("a path", {"a/001_a.sql": "SELECT 1"}, refused="spec.source.inline"),
+    _inline("a line end in a name", {"001_a.sql\n": "SELECT 1"}, refused="spec.source.inline"),
+    _inline("a name too long", {"1" * 250 + ".sql": "SELECT 1"}, refused="spec.source.inline"),
+    _inline(
+        "too many files", {f"{n:03}_a.sql": "" for n in range(65)}, refused="spec.source.inline"
+    ),
+    _inline("a file too long", {"001_a.sql": "x" * 65537}, refused="spec.source.inline"),
+    _inline(
+        "files too long together",
+        {"001_a.sql": "x" * 40000, "002_b.sql": "x" * 40000},
+        refused="spec.source.inline",
+    ),
+)
+
+CASES = (*DATABASES, *VERSIONS)
