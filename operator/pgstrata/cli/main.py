@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn
 
 import click
+
 from pgstrata import __version__
 from pgstrata.cli.apply import Applied, ApplyOptions, ExitCode, apply
 from pgstrata.cli.display import Display, result_console, result_table
@@ -60,6 +61,7 @@ def cli() -> None:
 @click.option("--timeout", type=_Seconds(), default="10m", show_default=True)
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
 def apply_command(
+    *,
     filename: str,
     database_url: str | None,
     approve: str | None,

@@ -38,8 +38,8 @@ class Reason(StrEnum):
     READ_ONLY_DATABASE = "ReadOnlyDatabase"
     LOCK_TIMEOUT = "LockTimeout"
     SOURCE_NOT_READY = "SourceNotReady"
-    SECRET_NOT_FOUND = "SecretNotFound"
-    SECRET_KEY_MISSING = "SecretKeyMissing"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105  a reason, no password
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105  a reason, no password
     DATABASE_NOT_FOUND = "DatabaseNotFound"
     PROGRESSING_WITH_RETRY = "ProgressingWithRetry"
 

@@ -1,6 +1,6 @@
 """A custom resource as the rooms see it, and the ports through which they reach the rest.
 
-`ObjectStore` is implemented twice: kube/store.py (the API server) and cli/file_store.py (manifests).
+`ObjectStore` is implemented twice: kube/store.py (the API server) and cli/file_store.py (files).
 The rooms cannot tell which one they talk to.
 """
 
@@ -11,7 +11,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue
 
-SpecT = TypeVar("SpecT", bound=BaseModel, covariant=True)
+SpecT_co = TypeVar("SpecT_co", bound=BaseModel, covariant=True)
 
 TAKE_OVER_ANNOTATION = "pgstrata.dev/take-over"
 RECONCILE_ANNOTATION = "reconcile.pgstrata.dev/requestedAt"
@@ -50,11 +50,11 @@ class RawResource:
 
 
 @dataclass(frozen=True, slots=True)
-class Resource(Generic[SpecT]):
+class Resource(Generic[SpecT_co]):
     """An object whose spec has been judged valid."""
 
     raw: RawResource
-    spec: SpecT
+    spec: SpecT_co
 
     @property
     def key(self) -> ObjectKey:

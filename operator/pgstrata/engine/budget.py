@@ -24,7 +24,7 @@ class ConnectionBudget:
 
     @asynccontextmanager
     async def take(self, target: Target, count: int) -> AsyncIterator[None]:
-        """Hold `count` connections to the target's server. Raises Busy after a minute of waiting."""
+        """Hold `count` connections to the target's server. Raises Busy after a minute."""
         server = target.server
         async with self._released:
             try:

@@ -66,7 +66,7 @@ class _Acquired:
 
 
 async def read_control(session: Session) -> ControlState | None:
-    """Return what is installed, or None. Changes nothing; raises AccessDenied where it may not look."""
+    """Return what is installed, or None. Raises AccessDenied where the role may not look."""
     presence = await session.one("control/presence", _Presence)
     if not presence.is_installed:
         return None
@@ -118,7 +118,7 @@ async def _install(session: Session) -> None:
         raise AccessDenied(_install_text(presence))
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while not await _try_install(session):
+            while not await _try_install(session):  # noqa: ASYNC110  others end it, not we
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError:
         raise Busy("another session has been changing the control schema for 30 s") from None

@@ -107,7 +107,7 @@ class Exclusive:
             raise SessionLost(_lost_text(fence))
 
     async def begin_group(self, limits: Limits) -> None:
-        """Hold the fence, and put limits in force, until the transaction ends. Raises SessionLost."""
+        """Hold the fence and put limits in force for a transaction. Raises SessionLost."""
         fence = self.fence
         held = await self.session.one_or_none(
             "engine/begin_group",

@@ -1,8 +1,8 @@
 """Tries a group again until its locks are had: bounded, jittered, naming the blockers.
 
 While a session with an old transaction stands in the way nothing is tried: pg_locks is looked at
-every 200 ms, which costs nobody anything, and the try comes as soon as it has gone. Blind tries, for
-what the look cannot see, come so rarely that applications stall 5 % of the time at most.
+every 200 ms, which costs nobody anything, and the try comes as soon as it has gone. Blind tries,
+for what the look cannot see, come so rarely that applications stall 5 % of the time at most.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ async def with_lock_retries(
         holders = await lock_holders(session, targets)
         message = _message(what, targets, holders, lock_ms, tries)
         await progress.say(Reason.LOCK_TIMEOUT, message)
-        if not await _wait(session, targets, holders, lock_ms, end, progress):
+        if not await _wait(session, targets, holders, progress, lock_ms=lock_ms, end=end):
             raise LockTimeout(f"{message}; next try in a few seconds")
         lock_ms = min(lock_ms * 2, longest)
 
@@ -70,9 +70,10 @@ async def _wait(
     session: Session,
     targets: Sequence[LockTarget],
     holders: Sequence[LockHolder],
+    progress: Progress,
+    *,
     lock_ms: int,
     end: float,
-    progress: Progress,
 ) -> bool:
     """Wait until a try is worth it; return False once the budget is spent."""
     jitter = random.uniform(1.0, 1.3)  # noqa: S311  keeps two runs from trying in step

@@ -12,9 +12,9 @@ from pgstrata.migrations.plan import ObservedSchema, ObservedTable
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import MigrationSource
 from pgstrata.pg.classification import StatementKind
+from pgstrata.pg.failures import StatementFailed
 from pgstrata.pg.lock_modes import LockMode
 from pgstrata.pg.quoting import quoted, quoted_relation
-from pgstrata.pg.failures import StatementFailed
 from pgstrata.pg.session import Session
 
 _OWNERS_ONLY = frozenset(

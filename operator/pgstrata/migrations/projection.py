@@ -1,4 +1,4 @@
-"""Projects the journal onto the status: a copy for people, which can be deleted and rebuilt. Pure."""
+"""Projects the journal onto the status: a copy for people that can be rebuilt. Pure."""
 
 from collections.abc import Iterable
 from datetime import UTC

@@ -54,7 +54,8 @@ def timed_out(
     return MigrationFailed(
         f"{file.place(statement)}: the statement was cancelled three times, at the latest after "
         f"timeouts.statement ({session.target.timeouts.statement:g} s, SQLSTATE 57014); split its "
-        f"work, or raise the ManagedDatabase's spec.timeouts.statement; {_standing_text(file, standing)}"
+        "work, or raise the ManagedDatabase's spec.timeouts.statement; "
+        f"{_standing_text(file, standing)}"
     )
 
 

@@ -1,1 +1,1 @@
-"""Talking to PostgreSQL: sessions, locks, catalog readers, SQL texts. psycopg is imported here alone."""
+"""Talking to PostgreSQL: sessions, catalog readers, SQL texts. psycopg is imported here alone."""

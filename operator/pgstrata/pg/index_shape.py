@@ -21,6 +21,8 @@ def on_other_table(create_index: str, table: RelationRef, index_name: str) -> st
 
     Neither CONCURRENTLY, IF NOT EXISTS, ONLY nor TABLESPACE is kept: the copy is empty, and no
     copy of a partitioned table. A column that the statement qualifies by its table's name follows.
+    A function of the table's own row type, as in `(label(t.*))`, does not accept a row of the copy:
+    then the server refuses the statement (42883).
 
     Raises:
         SyntaxProblem: it is not a CREATE INDEX statement.
@@ -29,10 +31,7 @@ def on_other_table(create_index: str, table: RelationRef, index_name: str) -> st
 
     def edit(index: Any) -> None:
         _rename_qualifiers(index, table.name)
-        index.concurrent = False
-        index.if_not_exists = False
-        index.table_space = ""
-        _replace_names(index, table, index_name)
+        _place(index, table, index_name)
 
     return _rewrite_index(create_index, edit)
 
@@ -41,7 +40,7 @@ def normalise_definition(indexdef: str) -> str:
     """Return what pg_get_indexdef printed, without the index's name and the table's.
 
     Equal texts mean equal indexes of the two tables. ONLY and TABLESPACE, which say where and not
-    what, do not count.
+    what, do not count, nor do CONCURRENTLY and IF NOT EXISTS, which say how.
 
     Raises:
         SyntaxProblem: it is not a CREATE INDEX statement.
@@ -50,8 +49,7 @@ def normalise_definition(indexdef: str) -> str:
 
     def edit(index: Any) -> None:
         _rename_qualifiers(index, _ANY_TABLE)
-        index.table_space = ""
-        _replace_names(index, RelationRef(None, _ANY_TABLE), _ANY_INDEX)
+        _place(index, RelationRef(None, _ANY_TABLE), _ANY_INDEX)
 
     return _rewrite_index(indexdef, edit)
 
@@ -63,7 +61,11 @@ def _rewrite_index(text: str, edit: Callable[[Any], None]) -> str:
     return rewrite(parsed, edit)
 
 
-def _replace_names(index: Any, table: RelationRef, index_name: str) -> None:
+def _place(index: Any, table: RelationRef, index_name: str) -> None:
+    """Say where the index stands, and drop what says how it is built."""
+    index.concurrent = False
+    index.if_not_exists = False
+    index.table_space = ""
     index.idxname = index_name
     index.relation.catalogname = ""
     index.relation.schemaname = table.schema or ""
