@@ -59,7 +59,7 @@ DEEP = {
     "IN": "SELECT a" + " NOT IN (1)" * 50_000,
     "collations": "SELECT a" + ' COLLATE "C"' * 50_000,
     "time zones": "SELECT a" + " AT TIME ZONE 'x'" * 50_000,
-    "unions": " UNION ALL ".join(["SELECT 1, 2"] * 100_000),
+    "unions": " UNION ALL ".join(["SELECT 1, 2"] * 60_000),
     "joins": "SELECT 1 FROM t" + " JOIN t ON true" * 50_000,
     "parentheses": "SELECT " + "(" * 50_000 + "1" + ")" * 50_000,
     "chains in chains": "SELECT " + f"({chain(3_000)[7:]} || " * 6 + "b" + ")" * 6,
