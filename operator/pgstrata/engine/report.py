@@ -1,7 +1,7 @@
 """What one look tells users while it goes on and when it ends: status and events.
 
 A room says what it has learned (`know`), what it is doing (`working`), and the driver how it ended
-(`conclude`). Unchanged status is not written; measured figures are written every 10 s at most.
+(`conclude`). Unchanged status is not written.
 """
 
 import time
@@ -17,7 +17,9 @@ from pgstrata.engine.status import READY, RECONCILING, Claim, conditions, standi
 
 StatusT = TypeVar("StatusT", bound=KindStatus)
 
-QUIET_SECONDS = 10.0
+FIGURES_SECONDS = 10.0
+"""Measured figures are written at most so often, the start of a step at most every second."""
+STEPS_SECONDS = 1.0
 
 
 class Reporter(Generic[StatusT]):
@@ -43,11 +45,12 @@ class Reporter(Generic[StatusT]):
     async def working(
         self, reason: Reason, message: str, progress: ProgressStatus | None = None
     ) -> None:
-        """Say what is being done now: at once where the reason is new, else every 10 s."""
+        """Say what is being done now: at once where the reason is new, else now and then."""
         if "progress" in type(self.status).model_fields:
             self.know(progress=progress)
         changed = (self._said(RECONCILING) or self._said(READY)) != reason
-        if changed or time.monotonic() - self._written_at > QUIET_SECONDS:
+        quiet = STEPS_SECONDS if progress is None else FIGURES_SECONDS
+        if changed or time.monotonic() - self._written_at > quiet:
             await self._write(reason, message, stalled=False)
 
     async def conclude(self, reason: Reason, message: str, *, stalled: bool = False) -> None:
