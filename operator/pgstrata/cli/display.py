@@ -8,12 +8,14 @@ from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from pgstrata.cli.apply import condition_of
 from pgstrata.core.resource import ObjectKey, RawResource
 
+_BAR_WIDTH = 24
 _PLAIN_WIDTH = 240
 _STYLES = {"True": "green", "False": "red"}
 
@@ -36,13 +38,28 @@ class Display:
         """Take note of a status."""
         self._states[raw.key] = raw
         if self.is_terminal:
-            self._live.update(result_table(list(self._states.values())), refresh=True)
+            self._live.update(_running_table(list(self._states.values())), refresh=True)
             return
         ready = condition_of(raw, "Ready")
         said = (ready["reason"], ready["message"])
         if self._said.get(raw.key) != said:
             self._said[raw.key] = said
             print(f"{raw.key}: {said[0]}: {said[1]}", file=sys.stderr, flush=True)
+
+
+def _running_table(resources: list[RawResource]) -> Table:
+    """Return what is going on: name, reason, a bar where there are figures, and the message."""
+    table = Table.grid(padding=(0, 2))
+    for raw in resources:
+        ready = condition_of(raw, "Ready")
+        progress = raw.status.get("progress")
+        bar: ProgressBar | Text = Text("")
+        if isinstance(progress, dict) and isinstance(total := progress.get("total"), int):
+            done = progress.get("done")
+            bar = ProgressBar(total, done if isinstance(done, int) else 0, width=_BAR_WIDTH)
+        style = _STYLES.get(ready["status"], "yellow")
+        table.add_row(str(raw.key), Text(ready["reason"], style), bar, Text(ready["message"]))
+    return table
 
 
 def result_console() -> Console:

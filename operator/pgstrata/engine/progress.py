@@ -13,7 +13,7 @@ from pgstrata.core.api_status import KindStatus, ProgressStatus
 from pgstrata.core.errors import Interrupted
 from pgstrata.core.interrupt import Interrupt
 from pgstrata.core.reasons import Reason
-from pgstrata.engine.report import Reporter
+from pgstrata.engine.report import FIGURES_SECONDS, Reporter
 
 
 class Gauge(Protocol):
@@ -29,6 +29,7 @@ class Progress:
 
     def __init__(self, report: Reporter[KindStatus], interrupt: Interrupt) -> None:
         self._report = report
+        self._step: ProgressStatus | None = None
         self._interrupt = interrupt
 
     def check(self) -> None:
@@ -36,11 +37,13 @@ class Progress:
         if self._interrupt.requested:
             raise Interrupted(f"stopped because {self._interrupt.cause}")
 
-    async def say(
-        self, reason: Reason, message: str, figures: ProgressStatus | None = None
-    ) -> None:
+    async def say(self, reason: Reason, message: str) -> None:
         """Tell users what is going on."""
-        await self._report.working(reason, message, figures)
+        await self._report.working(reason, message, self._step)
+
+    def begin(self, outline_id: str, number: int, total: int) -> None:
+        """Note that step `number` (from 0) of `total` begins; it is told with what is said next."""
+        self._step = ProgressStatus(step=outline_id, done=number, total=total, unit="steps")
 
     async def event(self, reason: Reason, message: str, *, warning: bool = False) -> None:
         """Tell users of something that happened once."""
@@ -64,7 +67,8 @@ class Progress:
                 await asyncio.sleep(every)
                 seen = await gauge()
                 if seen is not None:
-                    await self.say(reason, *seen)
+                    message, figures = seen
+                    await self._report.working(reason, message, figures, quiet=FIGURES_SECONDS)
 
         watching = asyncio.create_task(watch())
         try:

@@ -43,13 +43,17 @@ class Reporter(Generic[StatusT]):
         self._flags[type_] = Claim(type_, holds, reason, message)
 
     async def working(
-        self, reason: Reason, message: str, progress: ProgressStatus | None = None
+        self,
+        reason: Reason,
+        message: str,
+        progress: ProgressStatus | None = None,
+        *,
+        quiet: float = STEPS_SECONDS,
     ) -> None:
-        """Say what is being done now: at once where the reason is new, else now and then."""
+        """Say what is being done now: at once where the reason is new, else every `quiet` s."""
         if "progress" in type(self.status).model_fields:
             self.know(progress=progress)
         changed = (self._said(RECONCILING) or self._said(READY)) != reason
-        quiet = STEPS_SECONDS if progress is None else FIGURES_SECONDS
         if changed or time.monotonic() - self._written_at > quiet:
             await self._write(reason, message, stalled=False)
 

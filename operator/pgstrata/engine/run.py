@@ -39,6 +39,7 @@ async def run(
             on_step(number)
         ctx.report.know(plan=plan_status(plan, done=number, running=True))
         outline = step.outline
+        progress.begin(outline.id, number, total)
         await progress.say(outline.reason, f"step {number + 1} of {total}: {outline.title}")
         failpoint("step.before")
         await _guarded(step, work, ctx, progress)
@@ -74,7 +75,9 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 async def _through(step: Step, work: Exclusive, progress: Progress) -> None:
     if not await step.probe(work):
+        failpoint("step.probed")
         await step.execute(work, progress)
         failpoint("step.executed")
     await step.verify(work)
+    failpoint("step.verified")
     await step.record(work)

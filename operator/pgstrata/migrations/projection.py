@@ -34,10 +34,15 @@ def facts(source: MigrationSource, journal: Journal, through: Through) -> dict[s
     completed = journal.completed
     target = source.target.key
     last = [p for p in Phase if (target, p.value) in completed]
+    running = (
+        phase
+        for phase in phases_through(through)
+        if any((v.version.key, phase.value) not in completed for v in source.versions)
+    )
     return {
         "current_version": done[-1].version.text if done else None,
         "target_version": source.target.text,
-        "phase": last[-1] if last else None,
+        "phase": next(running, last[-1] if last else None),
         "applied_count": len(done),
         "versions": tuple(_versions(source, journal)) or None,
     }
