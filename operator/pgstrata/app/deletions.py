@@ -17,7 +17,7 @@ from pgstrata.core.resource import ObjectKey, ObjectStore, RawResource
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import ApiError
 
-CLEAN_UP_UNTIL: Final = 4.4
+CLEAN_UP_UNTIL: Final = 4.2
 """Seconds from the deletion; the rest of the five is for the API server."""
 _LEAST: Final = 0.1
 

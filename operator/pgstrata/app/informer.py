@@ -16,6 +16,7 @@ from pgstrata.app.intake import Intake
 from pgstrata.app.settings import Settings
 from pgstrata.app.streams import WatchStreams
 from pgstrata.core.api_model import API_VERSION, GROUP, VERSION
+from pgstrata.core.errors import PgstrataError
 from pgstrata.kube.client import KubeClient
 
 WATCH_LABEL: Final = f"{GROUP}/watch"
@@ -114,6 +115,10 @@ def _session(client: KubeClient, streams: WatchStreams) -> aiohttp.ClientSession
     )
 
 
+class InformerEnded(PgstrataError):
+    """kopf has ended although nobody asked it to."""
+
+
 async def watch(
     handlers: kopf.OperatorRegistry,
     settings: Settings,
@@ -121,9 +126,12 @@ async def watch(
     stop: asyncio.Event,
     started: Callable[[], None],
 ) -> None:
-    """Run kopf until `stop`; raise what ended it otherwise. `started` is called once it runs.
+    """Run kopf until `stop` and wind it up. `started` is called once it runs: kopf takes over the
+    signals SIGTERM and SIGINT, and there they can be taken back.
 
-    kopf takes over the signals SIGTERM and SIGINT; in `started` they can be taken back.
+    Raises InformerEnded as soon as the first of kopf's root tasks has ended, and leaves the others
+    to the end of the process: kopf's own way to wind them up can take for ever (1.45.2: after a
+    watcher that failed the others wait for a new login, cancelled or not).
     """
     existing = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
@@ -135,4 +143,9 @@ async def watch(
         stop_flag=stop,
     )
     started()
+    ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    if not stop.is_set():
+        first = ended.pop()
+        cause = None if first.cancelled() else first.exception()
+        raise InformerEnded(f"kopf: {first.get_name()} has ended: {cause}") from cause
     await kopf.run_tasks(tasks, ignored=existing)

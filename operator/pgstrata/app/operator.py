@@ -45,6 +45,7 @@ PLURALS: Final = {kind.kind: kind.plural for kind in (MANAGED_DATABASE, SCHEMA_V
 _HARD_GRACE: Final = 3.0
 _CANCEL_GRACE: Final = 2.0
 _INFORMER_GRACE: Final = 10.0
+_FORCED_GRACE: Final = 1.0
 _CRDS_EVERY: Final = 2.0
 
 MakeDriver = Callable[[ObjectStore, str], Driver]
@@ -91,6 +92,7 @@ class _Process:
         self._server = HealthServer(self._health, self._metrics)
         self._stop = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
+        self._stuck = False
 
     async def run(self) -> int:
         """Return the exit status."""
@@ -110,6 +112,9 @@ class _Process:
             await _cancel([stopped, *self._background])
             await self._lease.release()
             log.info("stopped", extra={"status": status})
+            if self._stuck:
+                logging.shutdown()
+                os._exit(status)
         return status
 
     async def _lead(self, stopped: asyncio.Task[bool]) -> int:
@@ -122,9 +127,9 @@ class _Process:
         work = _Work(self._settings, self._client, self._lease, self._metrics, begun.result())
         self._health.streams = work.streams
         workers = work.start_workers()
-        end_kopf = asyncio.Event()
+        end_informer = asyncio.Event()
         informer = asyncio.create_task(
-            watch(work.handlers, self._settings, stop=end_kopf, started=self._take_signals),
+            watch(work.handlers, self._settings, stop=end_informer, started=self._take_signals),
             name="informer",
         )
         ours = (*workers, informer)
@@ -132,13 +137,13 @@ class _Process:
         status = self._verdict(ours)
         await work.wind_up()
         await _cancel(workers)
-        end_kopf.set()
-        await asyncio.wait({informer}, timeout=_INFORMER_GRACE)
-        if work.runs.active_tasks or not informer.done():
-            log.error("ended by force: something does not end by itself")
-            await self._lease.release()
-            logging.shutdown()
-            os._exit(status)
+        end_informer.set()
+        # kopf waits for whatever is younger than itself, runs that do not end among it.
+        stuck = bool(work.runs.active_tasks)
+        await asyncio.wait({informer}, timeout=_FORCED_GRACE if stuck else _INFORMER_GRACE)
+        if stuck or not informer.done() or informer.exception() is not None:
+            log.warning("not everything ends by itself: the rest ends with the process")
+            self._stuck = True
         return status
 
     async def _begin(self) -> tuple[KubeStore, ObjectCache, Driver]:

@@ -17,9 +17,9 @@ from pgstrata.core.resource import ObjectKey, RawResource
 
 HARD_AFTER: Final = 3.0
 """Seconds from a deletion until what still runs is interrupted hard."""
-CANCEL_AFTER: Final = 3.6
+CANCEL_AFTER: Final = 3.5
 """And until its task is cancelled, should it not have heeded that."""
-GIVE_UP_AFTER: Final = 4.0
+GIVE_UP_AFTER: Final = 3.7
 """And until nobody waits for it any longer."""
 
 T = TypeVar("T")

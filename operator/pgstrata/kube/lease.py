@@ -63,6 +63,7 @@ class Lease:
         self._name = name
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._held: float | None = None
+        self._released = False
         self._seen: tuple[JsonValue, JsonValue] | None = None
         self._seen_at = 0.0
         self._free_in = 0.0
@@ -70,7 +71,7 @@ class Lease:
     @property
     def leading(self) -> bool:
         """Whether this process may work."""
-        return self.acquired.is_set() and not self.lost.is_set()
+        return self.acquired.is_set() and not self.lost.is_set() and not self._released
 
     @property
     def renewed_ago(self) -> float | None:
@@ -90,7 +91,7 @@ class Lease:
         """Give the Lease back, so that another need not wait for it. Call after `run` has ended."""
         if not self.leading:
             return
-        self.lost.set()
+        self._released = True
         try:
             async with asyncio.timeout(_RELEASE_DEADLINE):
                 lease = await self._client.get(self._path, deadline=_RELEASE_DEADLINE)
