@@ -33,6 +33,11 @@ class _Abandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class _Acquired:
+    acquired: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _ClaimRow:
     object: str
     cluster: str
@@ -58,8 +63,20 @@ async def collect_remains(session: Session, ctx: Context) -> bool:
         if step.cluster is not None:
             continue
         schema, name = json.loads(step.leftover)["index"]
-        complete &= await _remove_index(session, IndexName(schema, name), step, ctx)
+        complete &= await _alone_on(session, step, IndexName(schema, name), ctx)
     return complete
+
+
+async def _alone_on(session: Session, step: _Abandoned, index: IndexName, ctx: Context) -> bool:
+    """Remove an index while nobody else may begin to build it anew: behind the object's lock."""
+    key = LockedObject(step.object).advisory_key
+    if not (await session.one("engine/try_object_lock", _Acquired, key=key)).acquired:
+        return False
+    try:
+        return await _remove_index(session, index, step, ctx)
+    finally:
+        if session.is_open:
+            await session.run("engine/unlock_object", key=key)
 
 
 async def _release_orphaned_claims(session: Session, ctx: Context) -> None:

@@ -5,9 +5,11 @@ something is to be done does it take the object's lock, and then it looks again,
 have moved in between.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pgstrata.core.api_status import ConditionStatus
+from pgstrata.core.errors import PgstrataError
 from pgstrata.core.names import LockedObject
 from pgstrata.core.outcome import Done, Outcome
 from pgstrata.core.reasons import Reason
@@ -60,9 +62,11 @@ async def reconcile(resource: Resource[SchemaVersionSpec], ctx: Context) -> Outc
                 await collect_remains(work.session, ctx)
             try:
                 await run(seen.plan, work, ctx)
-            finally:
-                if work.session.is_open:
+            except PgstrataError:
+                with suppress(PgstrataError):  # the failure counts, not that it cannot be drawn
                     _project(ctx, source, await read_journal(work.session, object_), spec.through)
+                raise
+            _project(ctx, source, await read_journal(work.session, object_), spec.through)
     ctx.report.know(plan=plan_status(Plan((), seen.plan.shown, _rest(seen.plan))))
     return Done(f"schema {spec.schema_name} has version {spec.version}, through {spec.through}")
 
