@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
 import aiohttp
+import yaml
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import ApiClient, Configuration
 from pydantic import JsonValue, TypeAdapter
@@ -94,6 +95,7 @@ class KubeClient:
 
         Raises InvalidKubeConfig. The environment's KUBECONFIG is not looked at.
         """
+        source = kubeconfig or "the pod's service account"
         configuration = Configuration()
         # As client-go: older clusters' certificates lack the extensions that strictness wants.
         configuration.disable_strict_ssl_verification = True
@@ -108,9 +110,13 @@ class KubeClient:
                         kubeconfig, client_configuration=configuration, persist_config=False
                     )
             return cls(configuration)
-        except (kube_config.ConfigException, OSError, ValueError) as error:
-            source = kubeconfig or "the pod's service account"
+        except (kube_config.ConfigException, OSError, TimeoutError) as error:
             raise InvalidKubeConfig(f"no way to the API server by {source}: {error}") from error
+        except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError):
+            # The loader's faults over a file of another form; they can quote what stands in it.
+            raise InvalidKubeConfig(
+                f"no way to the API server by {source}: no kubeconfig"
+            ) from None
 
     async def close(self) -> None:
         """Close all connections."""

@@ -24,7 +24,7 @@ NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 _UNPROCESSABLE: Final = 422
 
-_FINALIZER_TRIES: Final = 5
+_TRIES: Final = 5
 _CLUSTER_ID_PATIENCE: Final = 10.0
 
 Names = tuple[str, ...]
@@ -63,29 +63,23 @@ class KubeStore:
     async def write_status(self, raw: RawResource, status: Mapping[str, JsonValue]) -> None:
         """Make `status` all that pgstrata says in the object's status.
 
-        Writes nothing where that is so already. The uid goes along, so that a writer whose object
-        was deleted and made anew is refused: that, like an object gone, is no error.
+        Writes nothing where that is so already. A writer whose object was deleted and made anew
+        leaves the new one alone: that, like an object gone, is no error.
         """
-        known = self._cache.get(raw.key)
-        if known is None or known.uid != raw.uid:
-            known = raw
-        if known.status == status:
-            return
-        body: JsonObject = {
-            "apiVersion": API_VERSION,
-            "kind": raw.key.kind,
-            "metadata": {"name": raw.key.name, "namespace": raw.key.namespace, "uid": raw.uid},
-            "status": dict(status),
-        }
-        try:
-            written = await self._client.apply(f"{self._path(raw.key)}/status", body)
-        except ApiError as error:
-            if error.status == NOT_FOUND:
-                return
-            if error.status == CONFLICT and not await self._exists(raw):
-                return
-            raise
-        self._cache.put_answer(to_raw(written))
+        current: RawResource | None = self._newest(raw)
+        tries = _TRIES
+        while current is not None and current.uid == raw.uid and current.status != status:
+            body = _status_patch(current, status)
+            try:
+                written = await self._client.apply(f"{self._path(raw.key)}/status", body)
+                return self._cache.put_answer(to_raw(written))
+            except ApiError as error:
+                if error.status == NOT_FOUND:
+                    return
+                tries -= 1
+                if error.status != CONFLICT or not tries:
+                    raise
+            current = await self.read(raw.key)
 
     async def record_event(
         self, raw: RawResource, *, warning: bool, reason: str, message: str
@@ -131,8 +125,8 @@ class KubeStore:
         The patch tests the resourceVersion; where that moved on, the object is read anew.
         """
         path = self._path(raw.key)
-        current: RawResource | None = self._cache.get(raw.key) or raw
-        tries = _FINALIZER_TRIES
+        current: RawResource | None = self._newest(raw)
+        tries = _TRIES
         while current is not None and current.uid == raw.uid:
             names = wanted(current)
             if names == current.finalizers:
@@ -148,9 +142,10 @@ class KubeStore:
                     raise
             current = await self.read(raw.key)
 
-    async def _exists(self, raw: RawResource) -> bool:
-        current = await self.read(raw.key)
-        return current is not None and current.uid == raw.uid
+    def _newest(self, raw: RawResource) -> RawResource:
+        """What the cache knows of the same object, which is never older than what a run holds."""
+        known = self._cache.get(raw.key)
+        return known if known is not None and known.uid == raw.uid else raw
 
     async def _get_or_none(self, path: str) -> JsonObject | None:
         try:
@@ -174,6 +169,25 @@ def _with_ours(current: RawResource) -> Names:
 
 def _without_ours(current: RawResource) -> Names:
     return tuple(name for name in current.finalizers if name != FINALIZER)
+
+
+def _status_patch(current: RawResource, status: Mapping[str, JsonValue]) -> JsonObject:
+    """An apply configuration that the API server refuses (409) for any other state than `current`.
+
+    The uid says which object is meant, but of a status nobody checks it: the API server takes all
+    metadata from the stored object. The resourceVersion is checked.
+    """
+    return {
+        "apiVersion": API_VERSION,
+        "kind": current.key.kind,
+        "metadata": {
+            "name": current.key.name,
+            "namespace": current.key.namespace,
+            "uid": current.uid,
+            "resourceVersion": current.resource_version,
+        },
+        "status": dict(status),
+    }
 
 
 def _finalizers_patch(current: RawResource, names: Names) -> list[JsonObject]:
