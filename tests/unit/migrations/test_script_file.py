@@ -1,0 +1,68 @@
+"""What a file says: places, sections of other tools, directives, what is refused."""
+
+import pytest
+
+from pgstrata.core.errors import MigrationFailed
+from tests.testbed.migration_files import file
+
+
+def test_a_place_counts_lines_and_columns_of_the_file() -> None:
+    read = file("1_a.sql", "-- ä\n\n  SELECT 1;\n\n  SELECT\n    2;\n")
+    second = read.statements[1]
+    assert read.place(second) == "1_a.sql:5:3"
+    assert read.place(second, position=len("SELECT\n    2")) == "1_a.sql:6:5"
+
+
+@pytest.mark.parametrize(
+    ("text", "statements", "outside"),
+    [
+        pytest.param(
+            "-- migrate:up\nSELECT 1;\n-- migrate:down\nSELECT 2;", ["SELECT 1"], False, id="dbmate"
+        ),
+        pytest.param(
+            "-- migrate:up transaction:false\nSELECT 1;\n", ["SELECT 1"], True, id="dbmate outside"
+        ),
+        pytest.param(
+            "-- +goose Up\n-- +goose StatementBegin\nSELECT 1;\n-- +goose StatementEnd\n"
+            "-- +goose Down\nSELECT 2;",
+            ["SELECT 1"],
+            False,
+            id="goose",
+        ),
+        pytest.param(
+            "-- +goose NO TRANSACTION\n-- +goose Up\nSELECT 1;", ["SELECT 1"], True, id="goose out"
+        ),
+        pytest.param("SELECT 1;\nSELECT 2", ["SELECT 1", "SELECT 2"], False, id="plain"),
+    ],
+)
+def test_sections_of_other_tools_are_found(text: str, statements: list[str], outside: bool) -> None:
+    read = file("20240101_a.sql", text)
+    assert [s.text for s in read.statements] == statements
+    assert read.no_transaction is outside
+
+
+def test_a_section_keeps_the_lines_of_its_file() -> None:
+    read = file("20240101_a.sql", "-- about\n-- migrate:up\n\nSELECT 1;\n-- migrate:down\n")
+    assert read.place(read.statements[0]) == "20240101_a.sql:4:1"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("\\connect other", r"1_a.sql:1:1: \\connect is a command of psql"),
+        ("SELECT 1;\nSET ROLE other;", "1_a.sql:2:1"),
+        ("SET lock_timeout = 0;", "1_a.sql:1:1"),
+        ("SELECT 'open", "1_a.sql:1:8"),
+        ("-- pgstrata: batch key=id\nUPDATE t SET a = 1;", "1_a.sql:1:1.*backfills"),
+        ("-- pgstrata: barrier\nSELECT 1;", "1_a.sql:1:1.*barriers"),
+        ("SELECT 1;\n-- pgstrata: no-transactions", "1_a.sql:2:1: unknown directive"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_with_its_place(text: str, says: str) -> None:
+    with pytest.raises(MigrationFailed, match=says):
+        file("1_a.sql", text)
+
+
+def test_what_pg_dump_frames_its_scripts_with_is_passed_over() -> None:
+    read = file("1_a.sql", "\\restrict abc\nSELECT 1;\n\\unrestrict abc\n")
+    assert [s.text for s in read.statements] == ["SELECT 1"]
