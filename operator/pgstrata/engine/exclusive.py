@@ -20,7 +20,7 @@ from pgstrata.core.names import LockedObject
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.pg.connect import connect
 from pgstrata.pg.failures import LockNotAvailable
-from pgstrata.pg.session import Session
+from pgstrata.pg.session import Effect, Session, Transaction
 from pgstrata.pg.target import Target
 from pgstrata.pg.timeouts import Limits
 
@@ -65,13 +65,6 @@ class _Token:
     token: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Begun:
-    token: int
-    lock_timeout: str
-    statement_timeout: str
-
-
 def _lost_text(fence: Fence) -> str:
     return f"another run took over {fence.object}; this one stops"
 
@@ -106,21 +99,28 @@ class Exclusive:
         if held is None:
             raise SessionLost(_lost_text(fence))
 
-    async def begin_group(self, limits: Limits) -> None:
-        """Hold the fence and put limits in force for a transaction. Raises SessionLost."""
+    @asynccontextmanager
+    async def group(self, limits: Limits) -> AsyncIterator[Transaction]:
+        """Run the block in one transaction behind the fence and under limits. Raises SessionLost.
+
+        Begun and ended in one round trip each: a migration of many small files is made of these.
+        """
         fence = self.fence
-        held = await self.session.one_or_none(
+        begin = Effect(
             "engine/begin_group",
-            _Begun,
-            object=fence.object.text,
-            token=fence.token,
-            nonce=fence.nonce,
-            lock_ms=str(limits.lock_ms),
-            statement_ms=str(limits.statement_ms),
+            {
+                "object": fence.object.text,
+                "token": fence.token,
+                "nonce": fence.nonce,
+                "lock_ms": str(limits.lock_ms),
+                "statement_ms": str(limits.statement_ms),
+            },
         )
-        if held is None:
-            raise SessionLost(_lost_text(fence))
-        self.session.limits_are(limits)
+        async with self.session.transaction(begin) as transaction:
+            if not transaction.opened[0]:
+                raise SessionLost(_lost_text(fence))
+            self.session.limits_are(limits)
+            yield transaction
 
     async def beat_until_lost(self) -> None:
         """Beat every 5 s; set `lost` when the fence fell or the monitor has been deaf too long."""

@@ -15,7 +15,7 @@ from pgstrata.engine.plan import Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.table_locks import LockTarget, resolve_locks, take_locks
 from pgstrata.migrations.groups import Group
-from pgstrata.migrations.journal import Entry, finish_step
+from pgstrata.migrations.journal import Entry, step_finished
 from pgstrata.migrations.script_file import FileStatement
 from pgstrata.migrations.settings import settle, unsettle
 from pgstrata.migrations.statement_failure import explain, timed_out
@@ -80,14 +80,13 @@ class RunGroup:
         limits = Limits(wait_ms, round(timeouts.statement * 1000))
         last = self.group.statements[-1] if self.group.statements else None
         try:
-            async with session.transaction():
-                await work.begin_group(limits)
+            async with work.group(limits) as transaction:
                 failpoint("group.begun")
                 if has_strong:
                     await take_locks(session, targets, lock_ms)
                     await session.limit_to(limits, local=True)
                 await self._run_statements(work, limits)
-                await finish_step(work, self.entry)
+                transaction.closing.extend(step_finished(work, self.entry))
                 failpoint("group.before_commit")
         except StatementFailed as error:
             if last is None or isinstance(error, LockNotAvailable):

@@ -4,7 +4,7 @@ The journal (tables version, file and step of the control schema) is the truth a
 version; the resource's status is a projection of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from pgstrata.engine.exclusive import Exclusive
 from pgstrata.migrations.script_file import MigrationFile
 from pgstrata.migrations.spec import Phase
 from pgstrata.migrations.versions import Version
-from pgstrata.pg.session import Session
+from pgstrata.pg.session import Effect, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,31 +127,41 @@ async def start_step(work: Exclusive, entry: Entry, leftover: str | None) -> Non
 
 async def finish_step(work: Exclusive, entry: Entry) -> None:
     """Write down that a step was applied. The caller has a journalled transaction open."""
-    session = work.session
-    await session.run("migrations/finish_step", **_columns(work, entry))
+    for effect in step_finished(work, entry):
+        await work.session.run_effect(effect)
+
+
+def step_finished(work: Exclusive, entry: Entry) -> Iterator[Effect]:
+    """Yield what writes down that a step was applied, and what was completed by it, in order."""
+    yield Effect("migrations/finish_step", _columns(work, entry))
     if entry.completes_file:
-        await session.run(
-            "migrations/finish_file",
-            object=work.fence.object.text,
-            version=entry.file.version.key,
-            file=entry.file.file,
-            phase=entry.file.phase.value,
-            checksum=entry.file.checksum,
-            text=entry.file.text,
-        )
-    await finish_phases(work, entry.completes)
+        columns = {
+            "object": work.fence.object.text,
+            "version": entry.file.version.key,
+            "file": entry.file.file,
+            "phase": entry.file.phase.value,
+            "checksum": entry.file.checksum,
+            "text": entry.file.text,
+        }
+        yield Effect("migrations/finish_file", columns)
+    yield from _phases_finished(work, entry.completes)
 
 
 async def finish_phases(work: Exclusive, marks: tuple[PhaseMark, ...]) -> None:
     """Write down phases that are complete. The caller has a journalled transaction open."""
+    for effect in _phases_finished(work, marks):
+        await work.session.run_effect(effect)
+
+
+def _phases_finished(work: Exclusive, marks: tuple[PhaseMark, ...]) -> Iterator[Effect]:
     for mark in marks:
-        await work.session.run(
-            "migrations/finish_phase",
-            object=work.fence.object.text,
-            version=mark.version.key,
-            phase=mark.phase.value,
-            name=mark.name,
-        )
+        columns = {
+            "object": work.fence.object.text,
+            "version": mark.version.key,
+            "phase": mark.phase.value,
+            "name": mark.name,
+        }
+        yield Effect("migrations/finish_phase", columns)
 
 
 def _columns(work: Exclusive, entry: Entry) -> dict[str, object]:

@@ -6,16 +6,16 @@ connection of engine/exclusive.py. Errors come translated (pg/failures.py).
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import LiteralString, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection, generators, sql
+from psycopg import AsyncConnection, AsyncCursor, generators, sql
 from psycopg.errors import error_from_result
-from psycopg.pq import ExecStatus
-from psycopg.rows import class_row, tuple_row
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.rows import TupleRow, class_row, tuple_row
 
 from pgstrata.core.errors import ConnectionFailed
 from pgstrata.pg.failures import translated
@@ -28,6 +28,8 @@ RowT = TypeVar("RowT")
 Verbatim = LiteralString | sql.SQL | sql.Composed
 """SQL that is sent as it is. A user's own statement becomes one by `verbatim`, and only so."""
 
+_Text = tuple[LiteralString, Mapping[str, object] | None]
+_NONE = TransactionStatus.IDLE
 _MARGIN_SECONDS = 10.0
 """How much longer than the server's own timeout a call waits before it gives the session up."""
 
@@ -47,9 +49,31 @@ class ServerFacts:
     role: str
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A text `room/statement` with its parameters, run for its effect together with others."""
+
+    name: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(slots=True)
+class Transaction:
+    """The transaction that runs."""
+
+    opened: Sequence[int]
+    """Rows that each opening effect touched or returned."""
+    closing: list[Effect] = field(default_factory=list)
+    """What is still to be done when the block ends; it goes to the server together with COMMIT."""
+
+
 def verbatim(statement: str) -> sql.SQL:
     """Mark a statement of the user's own files as SQL to be sent as it is."""
     return sql.SQL(statement)
+
+
+def _text(effect: Effect) -> _Text:
+    return load(effect.name), effect.parameters
 
 
 class Session:
@@ -79,31 +103,34 @@ class Session:
 
     async def prepare(self, *, schema: str, application_name: str) -> None:
         """Put the session's settings to their defaults: search_path is `schema`, then public."""
+        await self._set_up((), schema, application_name)
+
+    async def reset(self, *, schema: str) -> None:
+        """Undo what a file's own SET statements left behind."""
+        await self._set_up(("RESET ALL",), schema, self.application_name)
+        self.settled = ""
+
+    async def _set_up(
+        self, before: tuple[LiteralString, ...], schema: str, application_name: str
+    ) -> None:
         limits = limits_of(StatementClass.LOOK, self.target.timeouts, self.facts.deadlock_ms)
         names = dict.fromkeys((schema, "public"))
         self._search_path = ", ".join(sql.Identifier(n).as_string() for n in names)
+        parameters = {
+            "search_path": self._search_path,
+            "lock_ms": str(limits.lock_ms),
+            "statement_ms": str(limits.statement_ms),
+            "application_name": application_name,
+        }
         async with self._deadline(limits.statement_ms):
-            cursor = self._connection.cursor(row_factory=tuple_row)
-            await cursor.execute(
-                load("pg/prepare_session"),
-                {
-                    "search_path": self._search_path,
-                    "lock_ms": str(limits.lock_ms),
-                    "statement_ms": str(limits.statement_ms),
-                    "application_name": application_name,
-                },
+            cursors = await self._together(
+                [*((text, None) for text in before), (load("pg/prepare_session"), parameters)]
             )
-            row = await cursor.fetchone()
+            row = await cursors[-1].fetchone()
         assert row is not None  # noqa: S101  a SELECT without FROM has one row
         self.backend_start = str(row[-1])
         self.application_name = application_name
         self._limits = limits
-
-    async def reset(self, *, schema: str) -> None:
-        """Undo what a file's own SET statements left behind."""
-        await self.execute("RESET ALL")
-        self.settled = ""
-        await self.prepare(schema=schema, application_name=self.application_name)
 
     async def all(self, name: str, row: type[RowT], /, **parameters: object) -> list[RowT]:
         """Run the text `room/statement` and return its rows."""
@@ -128,6 +155,10 @@ class Session:
             cursor = self._connection.cursor()
             await cursor.execute(load(name), parameters or None)
             return cursor.rowcount
+
+    async def run_effect(self, effect: Effect) -> int:
+        """Run one effect by itself; return the number of rows that it touched."""
+        return await self.run(effect.name, **effect.parameters)
 
     async def execute(self, text: Verbatim) -> None:
         """Send one statement verbatim (a user's own, or one composed with sql.Identifier)."""
@@ -186,20 +217,25 @@ class Session:
         self.application_name = application_name
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """Run the block in a transaction; limits set inside with `local` end with it."""
+    async def transaction(self, *opening: Effect) -> AsyncIterator[Transaction]:
+        """Run the block in a transaction; limits set inside with `local` end with it.
+
+        `opening` goes to the server together with BEGIN, and `closing`, which the block may fill,
+        with COMMIT: one round trip each. What fails there ends the transaction like all else.
+        """
         before = self._limits
-        async with self._deadline():
-            await self._connection.execute("BEGIN")
         try:
-            yield
+            async with self._deadline():
+                begun = await self._together([("BEGIN", None), *map(_text, opening)])
+            transaction = Transaction([cursor.rowcount for cursor in begun[1:]])
+            yield transaction
+            async with self._deadline():
+                await self._together([*map(_text, transaction.closing), ("COMMIT", None)])
         except BaseException:
             await self._roll_back()
-            self._limits = before
             raise
-        async with self._deadline():
-            await self._connection.execute("COMMIT")
-        self._limits = before
+        finally:
+            self._limits = before
 
     @asynccontextmanager
     async def rolled_back(self) -> AsyncIterator[None]:
@@ -221,13 +257,21 @@ class Session:
 
     async def _roll_back(self) -> None:
         """Leave a failed transaction; a connection that cannot do it is closed instead."""
-        if self._connection.closed:
+        if self._connection.closed or self._connection.info.transaction_status is _NONE:
             return
         try:
             async with asyncio.timeout(5):
                 await self._connection.execute("ROLLBACK")
         except (TimeoutError, psycopg.Error):
             self._connection.pgconn.finish()
+
+    async def _together(self, texts: Sequence[_Text]) -> list[AsyncCursor[TupleRow]]:
+        """Run texts in one round trip. Raises what the first failed with; none after it is run."""
+        execute = self._connection.execute
+        if len(texts) == 1:
+            return [await execute(*texts[0])]
+        async with self._connection.pipeline():
+            return [await execute(text, parameters) for text, parameters in texts]
 
     @asynccontextmanager
     async def _deadline(self, statement_ms: int | None = None) -> AsyncIterator[None]:
