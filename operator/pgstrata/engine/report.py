@@ -5,7 +5,7 @@ A room says what it has learned (`know`), what it is doing (`working`), and the 
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from pydantic import JsonValue
@@ -30,6 +30,7 @@ class Reporter(Generic[StatusT]):
         self._clock = clock
         self._raw = raw
         self._flags: dict[str, Claim] = {}
+        self._due: dict[str, Callable[[], object]] = {}
         self._written_at = 0.0
         self._written_status: Mapping[str, JsonValue] = dict(raw.status)
         self.status = status
@@ -37,6 +38,12 @@ class Reporter(Generic[StatusT]):
     def know(self, **facts: object) -> None:
         """Put facts into the status; they are written with the next report."""
         self.status = self.status.model_copy(update=facts)
+        for name in facts:
+            self._due.pop(name, None)
+
+    def know_when_written(self, **facts: Callable[[], object]) -> None:
+        """Put facts into the status that cost something to put together: only for a report."""
+        self._due |= facts
 
     def flag(self, type_: str, holds: ConditionStatus, reason: Reason, message: str) -> None:
         """Set one of the kind's own conditions, for `kubectl wait`."""
@@ -70,6 +77,7 @@ class Reporter(Generic[StatusT]):
         )
 
     async def _write(self, reason: Reason, message: str, *, stalled: bool) -> None:
+        self.know(**{name: fact() for name, fact in self._due.items()})
         before = {c.type: c for c in self.status.conditions}
         claims = [*standing(reason, message, stalled=stalled), *self._own_claims()]
         asked = self._raw.annotations.get(RECONCILE_ANNOTATION)

@@ -8,6 +8,7 @@ and the journal. What a step raises passes through; the driver turns it into an 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from pgstrata.core.errors import ConnectionFailed, Interrupted, PgstrataError
 from pgstrata.engine.context import Context
@@ -37,7 +38,8 @@ async def run(
         progress.check()
         if on_step is not None:
             on_step(number)
-        ctx.report.know(plan=plan_status(plan, done=number, running=True))
+        rest = partial(plan_status, plan, done=number, running=True)
+        ctx.report.know_when_written(plan=rest)
         outline = step.outline
         progress.begin(outline.id, number, total)
         await progress.say(outline.reason, f"step {number + 1} of {total}: {outline.title}")
