@@ -2,9 +2,9 @@
 
 Called by migrations/ when it reads a source. libpg_query's own splitters fail on backslash
 commands and on COPY data, both of which pg_dump writes, so the cutting is done here; the rules
-follow psql's scanner (src/fe_utils/psqlscan.l): nested comments, dollar quotes, parentheses,
+are those of psql's scanner (src/fe_utils/psqlscan.l): quotes and comments (tokens.py), parentheses,
 BEGIN ATOMIC bodies. Linear in the text's length. Nothing is interpreted: psql variables stay as
-they are and backslash commands come out as META items, for the caller to refuse or skip.
+they are, and backslash commands come out as META items, for the caller to refuse or skip.
 """
 
 import hashlib
@@ -13,34 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pgstrata.core.errors import MigrationFailed
+from pgstrata.pg.tokens import Scanner, Token, TokenKind, Unterminated
 
-_IDENTIFIER = r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*"
-_TOKEN = re.compile(
-    rf"""
-      (?P<blank>[ \t\r\n\f\v]+)
-    | (?P<line_comment>--[^\n]*)
-    | (?P<block_comment>/\*)
-    | (?P<dollar>\$(?:{_IDENTIFIER})?\$)
-    | (?P<escape>[eE]')
-    | (?P<string>')
-    | (?P<quoted>")
-    | (?P<word>[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*)
-    | (?P<number>[0-9][0-9A-Za-z_.]*)
-    | (?P<semicolon>;)
-    | (?P<open>\()
-    | (?P<close>\))
-    | (?P<meta>\\)
-    | (?P<other>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-# Possessive, so that an unterminated string is an error at its own quote, not at a later one.
-_STRING_END = re.compile(r"[^']*+(?:''[^']*+)*+'")
-_QUOTED_END = re.compile(r'[^"]*+(?:""[^"]*+)*+"')
-_ESCAPE_END = re.compile(r"(?:[^'\\]++|''|\\.)*+'", re.DOTALL)
-# A string that goes on in the next line keeps its kind: E'a' <newline> 'b\'' is one E string.
-_CONTINUED = re.compile(r"(?:[ \t\f\v\r]|--[^\n]*)*+\n(?:[ \t\f\v\r\n]++|--[^\n]*+\n)*+'")
-_COMMENT_MARK = re.compile(r"/\*|\*/")
 _COPY_END = re.compile(r"^\\\.[ \t]*\r?$", re.MULTILINE)
 _NOTHING_ELSE = re.compile(r"[ \t\r\f\v]*(?:--[^\n]*)?(?:\n|\Z)")
 _BOM = "\ufeff"
@@ -132,7 +106,7 @@ class _Splitter:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._position = 0
+        self._scanner = Scanner(text)
         self._counted_to = 0
         self._line = 1
         self._line_start = 0
@@ -144,7 +118,7 @@ class _Splitter:
         self._start: int | None = None
         self._end = 0
         self._depth = 0
-        self._words: list[str] = []
+        self._copy = _CopyFromStdin()
         self._bodies = _AtomicBodies()
 
     def run(self) -> Script:
@@ -152,101 +126,66 @@ class _Splitter:
         if nul >= 0:
             raise self._error("NUL byte: PostgreSQL would ignore all that follows", nul)
         if self._text.startswith(_BOM):
-            self._position = 1
-        while self._position < len(self._text):
-            self._step()
+            self._scanner.position = len(_BOM)
+        try:
+            while (token := self._scanner.next()) is not None:
+                self._see(token)
+        except Unterminated as error:
+            raise self._error(str(error), error.start) from error
         self._finish_statement()
         return Script(tuple(self._items), tuple(self._comments))
 
-    def _step(self) -> None:
-        match = _TOKEN.match(self._text, self._position)
-        assert match is not None, "the pattern's last branch takes any character"  # noqa: S101  # proves it to mypy
-        kind, token = match.lastgroup, match.start()
-        self._position = match.end()
-        match kind:
-            case "blank":
-                return
-            case "line_comment":
-                self._note_comment(token)
-            case "block_comment":
-                self._skip_block_comment(token)
-            case "meta":
-                self._take_meta(token)
-            case "semicolon" if self._depth == 0 and not self._bodies.is_open:
-                self._finish_statement(with_copy_data=True)
-            case _:
-                if self._start is None:
-                    self._start = token
-                self._take(kind or "other", match[0], token)
-                self._end = self._position
+    def _see(self, token: Token) -> None:
+        kind = token.kind
+        if kind is TokenKind.LINE_COMMENT:
+            self._note_comment(token)
+        elif kind is TokenKind.BLOCK_COMMENT:
+            return
+        elif kind is TokenKind.BACKSLASH:
+            self._take_meta(token.start)
+        elif kind is TokenKind.SEMICOLON and self._depth == 0 and not self._bodies.is_open:
+            self._finish_statement(with_copy_data=True)
+        else:
+            if self._start is None:
+                self._start = token.start
+            self._take(token)
+            self._end = self._scanner.position
 
-    def _take(self, kind: str, token_text: str, token: int) -> None:
-        """Go behind one token of a statement, and note what decides where the statement ends."""
-        match kind:
-            case "string":
-                self._skip_quoted(_STRING_END, token, "string")
-            case "escape":
-                self._skip_quoted(_ESCAPE_END, token, "string")
-                while continued := _CONTINUED.match(self._text, self._position):
-                    self._position = continued.end()
-                    self._skip_quoted(_ESCAPE_END, token, "string")
-            case "quoted":
-                self._skip_quoted(_QUOTED_END, token, "identifier")
-            case "dollar":
-                end = self._text.find(token_text, self._position)
-                if end < 0:
-                    raise self._error(f"unterminated {token_text} quote", token)
-                self._position = end + len(token_text)
-            case "open":
-                self._depth += 1
-            case "close":
-                self._depth = max(0, self._depth - 1)
-            case "word":
-                self._bodies.see(token_text, self._depth)
+    def _take(self, token: Token) -> None:
+        """Note of a statement's token what decides where the statement ends."""
+        if token.kind is TokenKind.WORD:
+            self._bodies.see(token.text, self._depth)
+        elif token.text == "(":
+            self._depth += 1
+        elif token.text == ")":
+            self._depth = max(0, self._depth - 1)
         if self._depth == 0:
-            self._words.append(token_text.upper() if kind == "word" else kind)
+            self._copy.see(token)
 
-    def _skip_quoted(self, end_pattern: re.Pattern[str], token: int, what: str) -> None:
-        match = end_pattern.match(self._text, self._position)
-        if match is None:
-            raise self._error(f"unterminated {what}", token)
-        self._position = match.end()
-
-    def _skip_block_comment(self, token: int) -> None:
-        depth = 1
-        while depth:
-            mark = _COMMENT_MARK.search(self._text, self._position)
-            if mark is None:
-                raise self._error("unterminated /* comment", token)
-            depth += 1 if mark[0] == "/*" else -1
-            self._position = mark.end()
-
-    def _note_comment(self, token: int) -> None:
+    def _note_comment(self, token: Token) -> None:
         if self._start is None:
-            text = self._text[token + 2 : self._position].strip()
-            self._comments.append(Comment(text, self._place(token)[0]))
+            line, _ = self._place(token.start)
+            self._comments.append(Comment(token.text.removeprefix("--").strip(), line))
 
-    def _take_meta(self, token: int) -> None:
+    def _take_meta(self, start: int) -> None:
         """A backslash command takes its line, and ends an open statement as \\g does."""
         self._finish_statement()
-        line_end = self._text.find("\n", self._position)
-        self._position = len(self._text) if line_end < 0 else line_end
-        end = token + len(self._text[token : self._position].rstrip())
-        self._add(ItemKind.META, token, end, None)
+        line_end = self._text.find("\n", start)
+        self._scanner.position = len(self._text) if line_end < 0 else line_end
+        end = start + len(self._text[start : self._scanner.position].rstrip())
+        self._add(ItemKind.META, start, end, None)
 
     def _finish_statement(self, *, with_copy_data: bool = False) -> None:
         if self._start is not None:
             start, end = self._start, self._end
             line, column = self._place(start)
-            is_copy = self._words[:1] == ["COPY"] and ("FROM", "STDIN") in zip(
-                self._words, self._words[1:], strict=False
-            )
+            is_copy = self._copy.is_seen
             data = self._take_copy_data(line, column) if with_copy_data and is_copy else None
             self._add(ItemKind.SQL, start, end, data)
         self._reset()
 
     def _take_copy_data(self, line: int, column: int) -> str:
-        rest = _NOTHING_ELSE.match(self._text, self._position)
+        rest = _NOTHING_ELSE.match(self._text, self._scanner.position)
         if rest is None:
             raise ScriptError("nothing may follow COPY ... FROM STDIN; on its line", line, column)
         end = _COPY_END.search(self._text, rest.end())
@@ -254,7 +193,7 @@ class _Splitter:
             raise ScriptError(
                 r"COPY ... FROM STDIN without a \. line behind its data", line, column
             )
-        self._position = end.end()
+        self._scanner.position = end.end()
         return self._text[rest.end() : end.start()]
 
     def _add(self, kind: ItemKind, start: int, end: int, copy_data: str | None) -> None:
@@ -278,11 +217,30 @@ class _Splitter:
         return ScriptError(message, line, offset - line_start + 1)
 
 
+class _CopyFromStdin:
+    """Whether a statement begins with COPY and has FROM STDIN outside parentheses."""
+
+    def __init__(self) -> None:
+        self.is_seen = False
+        self._is_copy: bool | None = None
+        self._after_from = False
+
+    def see(self, token: Token) -> None:
+        if self._is_copy is False:
+            return
+        word = token.text.upper() if token.kind is TokenKind.WORD else ""
+        if self._is_copy is None:
+            self._is_copy = word == "COPY"
+        self.is_seen = self.is_seen or (self._after_from and word == "STDIN")
+        self._after_from = word == "FROM"
+
+
 class _AtomicBodies:
     """Counts BEGIN ... END of SQL-standard function bodies, as psql's {identifier} rule does."""
 
     def __init__(self) -> None:
         self._head: list[str] = []
+        self._is_routine: bool | None = None
         self._depth = 0
 
     @property
@@ -290,18 +248,25 @@ class _AtomicBodies:
         return self._depth > 0
 
     def see(self, word: str, parentheses: int) -> None:
+        if self._is_routine is False:
+            return
         word = word.upper()
-        if len(self._head) < 4:
+        if self._is_routine is None:
             self._head.append(word)
-        if parentheses or not self._of_a_routine():
+            self._is_routine = self._judge()
+        if parentheses or not self._is_routine:
             return
         if word == "BEGIN" or (word == "CASE" and self._depth):
             self._depth += 1
         elif word == "END" and self._depth:
             self._depth -= 1
 
-    def _of_a_routine(self) -> bool:
+    def _judge(self) -> bool | None:
+        """Return whether the statement makes a routine; None while its first words do not say."""
         head = self._head
         if head[:3] == ["CREATE", "OR", "REPLACE"]:
             head = [head[0], *head[3:]]
-        return head[0] == "CREATE" and head[1:2] in (["FUNCTION"], ["PROCEDURE"])
+        if head[-1:] in (["FUNCTION"], ["PROCEDURE"]) and head[:-1] == ["CREATE"]:
+            return True
+        may_still = (["CREATE"], ["CREATE", "OR"])
+        return None if head in may_still else False

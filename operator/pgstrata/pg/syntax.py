@@ -7,13 +7,13 @@ hands out a tree (a chain of 24,000 operators is the end) and when it prints one
 """
 
 import importlib
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pgstrata.core.errors import MigrationFailed
+from pgstrata.pg.tokens import Scanner, Token, TokenKind, Unterminated
 
 if TYPE_CHECKING:
     from postgast import pg_query_pb2 as ast
@@ -187,18 +187,22 @@ def _lift_depth_limit() -> None:
         lift(True)
 
 
-_LINK = re.compile(
-    r"""
-      (?P<skip>--[^\n]*+|'(?:[^'\\]|''|\\.)*+'|"[^"]*+"|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
-    | (?P<open>[(\[]) | (?P<close>[)\]]) | (?P<comma>,)
-    | (?P<reset>\b(?:and|or)\b)
-    | (?P<wide>\b(?:join|union|intersect|except)\b)
-    | (?P<link>
-        [-+*/<>=~!@\#%^&|`?:]+
-      | \b(?:is|isnull|notnull|in|not|collate|zone|local|operator|like|ilike)\b
-      )
-    """,
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+_FLAT = frozenset({"AND", "OR"})
+_WIDE = frozenset({"JOIN", "UNION", "INTERSECT", "EXCEPT"})
+_LINKS = frozenset(
+    {
+        "IS",
+        "ISNULL",
+        "NOTNULL",
+        "IN",
+        "NOT",
+        "COLLATE",
+        "ZONE",
+        "LOCAL",
+        "OPERATOR",
+        "LIKE",
+        "ILIKE",
+    }
 )
 
 
@@ -228,23 +232,31 @@ def _longest_chain(text: str) -> int:
     right ends in its own `memory exhausted`. Commas, AND and OR make lists, which are flat.
     """
     levels = [_Level()]
-    for match in _LINK.finditer(text):
-        level = levels[-1]
-        match match.lastgroup:
-            case "open":
-                levels.append(_Level())
-            case "close" if len(levels) > 1:
-                levels.pop()
-                levels[-1].inner = max(levels[-1].inner, level.total())
-            case "comma" | "reset":
-                level.close_segment()
-            case "wide":
-                level.wide += 1
-            case "link":
-                level.links += 1
-    deepest = 0
-    while levels:
-        level = levels.pop()
-        level.inner = max(level.inner, deepest)
-        deepest = level.total()
-    return deepest
+    scanner = Scanner(text)
+    try:
+        while (token := scanner.next()) is not None:
+            _count(token, levels)
+    except Unterminated:
+        pass  # The parser says so better, and hands out no tree.
+    return max(level.total() for level in levels)
+
+
+def _count(token: Token, levels: list[_Level]) -> None:
+    level, kind = levels[-1], token.kind
+    if kind is TokenKind.WORD:
+        word = token.text.upper()
+        if word in _LINKS:
+            level.links += 1
+        elif word in _FLAT:
+            level.close_segment()
+        elif word in _WIDE:
+            level.wide += 1
+    elif kind is TokenKind.COMMA:
+        level.close_segment()
+    elif kind is TokenKind.OPERATOR:
+        level.links += 1
+    elif kind is TokenKind.OPEN:
+        levels.append(_Level())
+    elif kind is TokenKind.CLOSE and len(levels) > 1:
+        levels.pop()
+        levels[-1].inner = max(levels[-1].inner, level.total())

@@ -51,6 +51,19 @@ DOLLAR = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $body$ SELECT 1; SELEC
             id="E string",
         ),
         pytest.param(
+            "SELECT E'a''\\';b'; SELECT 2",
+            ["SELECT E'a''\\';b'", "SELECT 2"],
+            id="E string, doubled",
+        ),
+        pytest.param(
+            "SELECT a[1;2]; SELECT 2", ["SELECT a[1", "2]", "SELECT 2"], id="brackets hold nothing"
+        ),
+        pytest.param(
+            "SELECT 1 +-- ;\n2 */* ; */ 3; SELECT 2",
+            ["SELECT 1 +-- ;\n2 */* ; */ 3", "SELECT 2"],
+            id="comments right behind operators",
+        ),
+        pytest.param(
             "SELECT E'a' -- goes on\n 'b\\';c'; SELECT 2",
             ["SELECT E'a' -- goes on\n 'b\\';c'", "SELECT 2"],
             id="an E string goes on in the next line",

@@ -63,6 +63,10 @@ DEEP = {
     "joins": "SELECT 1 FROM t" + " JOIN t ON true" * 50_000,
     "parentheses": "SELECT " + "(" * 50_000 + "1" + ")" * 50_000,
     "chains in chains": "SELECT " + f"({chain(3_000)[7:]} || " * 6 + "b" + ")" * 6,
+    "between strings that end in a backslash": f"SELECT '\\' || {chain(50_000)[7:]} || 'x'",
+    "behind an E string of two lines": f"SELECT E'a'\n'b\\'' || {chain(50_000)[7:]} || 'x'",
+    "behind a comment": f"SELECT /* /* ' */ ' */ {chain(50_000)[7:]} || 'x'",
+    "behind dollars": f"SELECT a$b$, {chain(50_000)[7:]} AS a$b$",
     "behind a string": "SELECT 'it''s' || $x$ ( $x$ || " + chain(100_000)[7:],
 }
 
