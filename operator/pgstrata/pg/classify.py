@@ -6,7 +6,6 @@ is UNKNOWN and treated as dangerous, since a newer server may know it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -62,26 +61,30 @@ def _explain(statement: Any) -> Classification:
 
 
 def _create_schema(statement: Any) -> Classification:
-    """The elements of CREATE SCHEMA live in the new schema where they name none."""
-    locks: list[TableLock] = []
-    creates: list[RelationRef] = []
-    for element in statement.schema_elts:
-        kind = element.WhichOneof("node")
-        inside = _classify_node(kind, getattr(element, kind))
-        creates.extend(_in_schema(ref, statement.schemaname) for ref in inside.creates)
-        locks.extend(
-            replace(lock, table=_in_schema(lock.table, statement.schemaname))
-            for lock in inside.locks
-        )
-    existing = [lock for lock in locks if lock.table not in creates]
+    """What the elements make stands in the schema, and what they name is looked up there first.
+
+    A name that none of the elements makes is left as it is: search_path goes on after the schema.
+    """
+    inside = [
+        _classify_node(kind, getattr(element, kind))
+        for element in statement.schema_elts
+        if (kind := element.WhichOneof("node")) is not None
+    ]
+    creates = [
+        RelationRef(ref.schema or statement.schemaname, ref.name)
+        for element in inside
+        for ref in element.creates
+    ]
+    locks = [
+        lock
+        for element in inside
+        for lock in element.locks
+        if RelationRef(lock.table.schema or statement.schemaname, lock.table.name) not in creates
+    ]
     hazards = (ddl.MAY_BE_OTHER,) if statement.if_not_exists else ()
     return Classification(
-        StatementKind.DDL, locks=strongest_locks(existing), creates=tuple(creates), hazards=hazards
+        StatementKind.DDL, locks=strongest_locks(locks), creates=tuple(creates), hazards=hazards
     )
-
-
-def _in_schema(ref: RelationRef, schema: str) -> RelationRef:
-    return ref if ref.schema is not None else RelationRef(schema, ref.name)
 
 
 _HANDLERS: Mapping[str, Callable[[Any], Classification]] = MappingProxyType(

@@ -211,6 +211,10 @@ CREATE_AND_DROP = [
     LockCase("CREATE STATISTICS z ON a, b FROM t", f"t {SUE}"),
     LockCase("CREATE SEQUENCE z OWNED BY t.id", f"t {AS}"),
     LockCase("CREATE PUBLICATION z FOR TABLE t, u", f"t {SUE}, u {SUE}"),
+    LockCase(
+        "CREATE SCHEMA z CREATE TABLE y (a int REFERENCES ref) CREATE VIEW w AS SELECT 1 FROM y, u",
+        f"ref {SRE}, u {AS}",
+    ),
     LockCase("CREATE SCHEMA z CREATE TABLE y (a int REFERENCES public.ref)", f"public.ref {SRE}"),
     LockCase("CREATE FUNCTION z() RETURNS int BEGIN ATOMIC SELECT id FROM u; END", f"u {AS}"),
     LockCase("CREATE FUNCTION z() RETURNS int LANGUAGE plpgsql AS 'begin delete from t; end'"),

@@ -39,6 +39,26 @@ def test_rewrites_and_scans_are_read_from_the_text(case: WorkCase) -> None:
     assert (known.rewrites, known.scans) == (case.rewrites, case.scans)
 
 
+@pytest.mark.parametrize(
+    ("statement", "rewrites", "scans"),
+    [
+        ("VACUUM FULL t", True, False),
+        ("VACUUM t", False, False),
+        ("REFRESH MATERIALIZED VIEW m", True, False),
+        ("REFRESH MATERIALIZED VIEW CONCURRENTLY m", False, False),
+        ("ALTER TABLE t SET TABLESPACE x", True, False),
+        ("ALTER TABLE t SET LOGGED", True, False),
+        ("ALTER TABLE ALL IN TABLESPACE a SET TABLESPACE b", True, False),
+        ("ALTER TABLE p ATTACH PARTITION a FOR VALUES IN (1)", False, True),
+        ("CREATE INDEX i ON ONLY p (a)", False, False),
+        ("REINDEX SCHEMA s", False, True),
+    ],
+)
+def test_work_that_no_transaction_can_show(statement: str, rewrites: bool, scans: bool) -> None:
+    known = classify(statement)
+    assert (known.rewrites, known.scans) == (rewrites, scans)
+
+
 @pytest.mark.parametrize("case", OUTSIDE_TRANSACTIONS, ids=lambda case: case.statement)
 def test_what_a_server_refuses_in_a_transaction_is_a_step_of_its_own(case: LockCase) -> None:
     known = classify(case.statement)
@@ -99,6 +119,7 @@ def test_what_a_server_refuses_in_a_transaction_is_a_step_of_its_own(case: LockC
         ("EXPLAIN ANALYZE UPDATE t SET a = 1", K.DML, False),
         ("EXPLAIN UPDATE t SET a = 1", K.QUERY, False),
         ("SELECT set_config('a.b', '', false), 1 FROM t", K.QUERY, False),
+        ("SELECT set_config('a.b', '', false), 1", K.QUERY, False),
         ("VALUES (1)", K.QUERY, False),
         ("COPY t FROM STDIN", K.COPY_IN, False),
         ("COPY t FROM PROGRAM 'cat'", K.DML, False),
