@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 
+from pgstrata.app.logs import configure_logging
 from pgstrata.app.operator import run_operator
 from pgstrata.app.settings import Settings
 from pgstrata.cli.file_store import SystemClock
@@ -17,6 +18,7 @@ from pgstrata.engine.drive import EngineDriver
 def run_operator_process(kubeconfig: str | None) -> int:
     """Run until SIGTERM, or until the API server is lost for good; return the exit status."""
     settings = Settings.from_environment(os.environ)
+    configure_logging()
     return asyncio.run(run_operator(settings, _make_driver, kubeconfig))
 
 

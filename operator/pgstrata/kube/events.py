@@ -1,8 +1,8 @@
 """Kubernetes Events on our objects: what `kubectl describe` and `kubectl events` show.
 
-Called by store.py, on transitions only. The same transition again is counted on the Event that
-tells of it, as client-go's recorders do, under a name made of what it says. Where the right to
-patch is missing the first telling stands alone.
+Called by store.py, on transitions only; each is a line of the log, too. The same transition again
+is counted on the Event that tells of it, as client-go's recorders do, under a name made of what it
+says. Where the right to patch is missing the first telling stands alone.
 """
 
 import hashlib
@@ -34,6 +34,12 @@ class EventRecorder:
 
     async def record(self, raw: RawResource, *, warning: bool, reason: str, message: str) -> None:
         """Tell of one transition of `raw`."""
+        log.log(
+            logging.WARNING if warning else logging.INFO,
+            "%s",
+            message,
+            extra={"key": str(raw.key), "generation": raw.generation, "reason": reason},
+        )
         kind = "Warning" if warning else "Normal"
         text = message if len(message) <= _MESSAGE_MAX else message[: _MESSAGE_MAX - 1] + "…"
         name = _name(raw, kind, reason, text)
