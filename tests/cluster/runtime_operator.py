@@ -1,5 +1,6 @@
 """Starts runtime_process.py against a control plane and asks it, and the world, how it is."""
 
+import asyncio
 import json
 import sys
 import urllib.error
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from pgstrata.kube.client import JsonObject, KubeClient
+from pgstrata.kube.raw import mapping, to_raw
 from tests.testbed.control_plane import ControlPlane
 from tests.testbed.polling import poll
 from tests.testbed.process import Process, child_environment
@@ -156,6 +159,20 @@ class Resources:
         """The object, or None where it does not exist."""
         text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text else None
+
+    def names(self, plural: str) -> set[str]:
+        """The names of all objects of one of our kinds; without kubectl, for tight loops."""
+        path = f"/apis/pgstrata.dev/v1alpha1/namespaces/{self.namespace}/{plural}"
+        items = asyncio.run(self._list(path))["items"]
+        assert isinstance(items, list)
+        return {str(to_raw(mapping(item)).key.name) for item in items}
+
+    async def _list(self, path: str) -> JsonObject:
+        client = await KubeClient.open(str(self._plane.kubeconfig))
+        try:
+            return await client.get(path)
+        finally:
+            await client.close()
 
     def kubectl(self, *arguments: str, input: str | None = None) -> str:
         """kubectl in this namespace; return what it printed."""

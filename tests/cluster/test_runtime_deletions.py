@@ -16,7 +16,7 @@ from tests.testbed.polling import poll
 
 LIMIT = 5.0
 PROMPT = 2.0
-MANY = 60
+MANY = 40
 IDLE = ("done", "messy-cleanup", "broken-cleanup")
 RUNNING = ("soft-run", "hard-run", "stubborn-run")
 WORKERS = 8
@@ -67,14 +67,17 @@ def _delete(resources: Resources, names: tuple[str, ...]) -> dict[str, float]:
     started = time.monotonic()  # the last of them was deleted just now, the first a bit before
     gone: dict[str, float] = {}
 
-    def look() -> bool:
-        left = resources.kubectl("get", "sv", "-o", "jsonpath={.items[*].metadata.name}").split()
-        for name in set(names) - set(left) - set(gone):
+    def all_gone() -> bool:
+        for name in set(names) - resources.names("schemaversions") - set(gone):
             gone[name] = time.monotonic() - started
         return len(gone) == len(names)
 
-    poll(look, 3 * LIMIT, "all are gone")
+    poll(all_gone, 3 * LIMIT, "all are gone")
     return gone
+
+
+def _ended(operator: RuntimeOperator, names: tuple[str, ...]) -> set[str]:
+    return {line["key"].rpartition("/")[2] for line in operator.trace("ended")} & set(names)
 
 
 @pytest.mark.parametrize("name", [*IDLE, *RUNNING])
@@ -132,8 +135,7 @@ def test_many_at_once_are_gone_as_soon_although_no_clean_up_ends(deletions: Dele
     operator, resources = deletions.operator, deletions.resources
     names = tuple(f"messy-{number}" for number in range(MANY))
     resources.apply(*(schema_version(name) for name in names))
-    for name in names:
-        operator.wait_trace("ended", name)
+    poll(lambda: len(_ended(operator, names)) == MANY, 30, "all were looked at")
 
     gone = _delete(resources, names)
 

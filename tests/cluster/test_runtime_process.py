@@ -1,7 +1,9 @@
 """The operator as a process: standing by, taking over, ending; outages of the API server."""
 
+import secrets
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,98 +21,135 @@ RENEW_DEADLINE = 3.0
 LEASE_DURATION = 4.0
 
 
-@pytest.fixture
-def resources(control_plane: ControlPlane, namespace: str) -> Resources:
-    return Resources(control_plane, namespace)
+@pytest.fixture(scope="module")
+def resources(control_plane: ControlPlane) -> Iterator[Resources]:
+    """A namespace for this module."""
+    yield from _namespace(control_plane)
 
 
-@pytest.fixture
-def pair(
-    control_plane: ControlPlane, resources: Resources
-) -> Iterator[tuple[RuntimeOperator, RuntimeOperator]]:
-    """Two operators that were started together: the leader, and the one that stands by."""
-    settings = FAST_LEASE | {
+def _namespace(plane: ControlPlane) -> Iterator[Resources]:
+    name = f"test-{secrets.token_hex(4)}"
+    plane.kubectl("create", "namespace", name)
+    yield Resources(plane, name)
+    plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def _settings(resources: Resources) -> dict[str, str]:
+    return FAST_LEASE | {
         "PGSTRATA_WATCH_NAMESPACES": resources.namespace,
         "PGSTRATA_NAMESPACE": resources.namespace,
     }
-    with (
-        RuntimeOperator.running(control_plane.kubeconfig, settings) as one,
-        RuntimeOperator.running(control_plane.kubeconfig, settings) as two,
-    ):
-        one.wait_ready()
-        two.wait_ready()
-        poll(lambda: one.trace("made") or two.trace("made"), START, "one of them leads")
-        leader, standby = (one, two) if one.trace("made") else (two, one)
-        leader.wait_leading()
-        yield leader, standby
 
 
-def test_on_sigterm_the_run_is_asked_to_stop_and_the_standby_goes_on(
-    pair: tuple[RuntimeOperator, RuntimeOperator], resources: Resources
+@pytest.fixture(scope="module")
+def trio(control_plane: ControlPlane, resources: Resources) -> Iterator[list[RuntimeOperator]]:
+    """Three operators that were started together: one leads, the others stand by."""
+    with ExitStack() as stack:
+        operators = [
+            stack.enter_context(
+                RuntimeOperator.running(control_plane.kubeconfig, _settings(resources))
+            )
+            for _ in range(3)
+        ]
+        for operator in operators:
+            operator.wait_ready()
+        yield operators
+
+
+def _roles(trio: list[RuntimeOperator]) -> tuple[RuntimeOperator, list[RuntimeOperator]]:
+    """Who leads, and who stands by, of those that still run."""
+    alive = [operator for operator in trio if operator.process.alive]
+    [leader] = poll(lambda: [one for one in alive if one.trace("made")], START, "one leads")
+    leader.wait_leading()
+    return leader, [operator for operator in alive if operator is not leader]
+
+
+def _look_of_any(operators: list[RuntimeOperator], name: str) -> bool:
+    return any(operator.trace("look", name) for operator in operators)
+
+
+def test_on_sigterm_the_run_is_asked_to_stop_and_a_standby_goes_on(
+    trio: list[RuntimeOperator], resources: Resources
 ) -> None:
-    leader, standby = pair
+    leader, others = _roles(trio)
     resources.schema_version("soft-run")
     leader.wait_trace("begun", "soft-run")
-    assert standby.get("/readyz").status == 200
-    assert standby.trace("made") == [], "it only polls the lease"
+    assert [other.get("/readyz").status for other in others] == [200] * len(others)
+    assert [other.trace("made") for other in others] == [[]] * len(others), "they only poll"
 
     started = time.monotonic()
     assert leader.process.stop() == STOPPED
     assert leader.trace("ended", "soft-run")[0]["cause"] == "the operator is shutting down"
-    poll(lambda: standby.trace("look", "soft-run"), SOON, "the standby looks at it")
+    poll(lambda: _look_of_any(others, "soft-run"), SOON, "a standby looks at it")
     print(f"SIGTERM to the standby's first look: {time.monotonic() - started:.1f} s")
 
 
 def test_a_frozen_leader_is_replaced_and_ends_when_it_wakes(
-    pair: tuple[RuntimeOperator, RuntimeOperator], resources: Resources
+    trio: list[RuntimeOperator], resources: Resources
 ) -> None:
-    leader, standby = pair
+    leader, others = _roles(trio)
     resources.schema_version("survivor")
     leader.wait_trace("ended", "survivor")
 
     leader.process.freeze()
     started = time.monotonic()
-    poll(lambda: standby.trace("look", "survivor"), LEASE_DURATION + SOON, "it is replaced")
+    limit = LEASE_DURATION + SOON
+    poll(lambda: _look_of_any(others, "survivor"), limit, "it is replaced")
     print(f"freeze to the standby's first look: {time.monotonic() - started:.1f} s")
     leader.process.thaw()
     assert leader.process.wait(SOON) == LEASE_LOST
-    assert standby.get("/healthz").status == 200
+    assert others[0].get("/healthz").status == 200
+
+
+@pytest.fixture(scope="module")
+def outage_plane() -> Iterator[ControlPlane]:
+    """A control plane whose API server is frozen and killed; every test leaves it working."""
+    try:
+        with scratch("plane") as directory, ControlPlane.start(directory, crds=[CRDS]) as plane:
+            yield plane
+    except Unavailable as reason:
+        cannot(reason)
+
+
+@pytest.fixture
+def exposed(outage_plane: ControlPlane) -> Iterator[Resources]:
+    """A namespace in there."""
+    yield from _namespace(outage_plane)
 
 
 def test_a_frozen_api_ends_the_process_within_the_renew_deadline(
-    own_control_plane: ControlPlane,
+    outage_plane: ControlPlane, exposed: Resources
 ) -> None:
-    plane = own_control_plane
-    with RuntimeOperator.running(plane.kubeconfig, FAST_LEASE) as operator:
+    with RuntimeOperator.running(outage_plane.kubeconfig, _settings(exposed)) as operator:
         operator.wait_leading()
-        Resources(plane, "default").schema_version("stubborn-run")
+        exposed.schema_version("stubborn-run")
         operator.wait_trace("begun", "stubborn-run")
 
-        plane.freeze_api()
+        outage_plane.freeze_api()
         started = time.monotonic()
-        assert operator.process.wait(RENEW_DEADLINE + SOON) == LEASE_LOST
-        assert time.monotonic() - started < RENEW_DEADLINE + 1
-        plane.thaw_api()
+        status = operator.process.wait(RENEW_DEADLINE + SOON)
+        lasted = time.monotonic() - started
+        outage_plane.thaw_api()
+        assert status == LEASE_LOST
+        assert lasted < RENEW_DEADLINE + 1
 
 
 def test_after_an_outage_a_process_started_meanwhile_goes_on(
-    own_control_plane: ControlPlane,
+    outage_plane: ControlPlane, exposed: Resources
 ) -> None:
-    plane = own_control_plane
-    resources = Resources(plane, "default")
-    with RuntimeOperator.running(plane.kubeconfig, FAST_LEASE) as operator:
+    with RuntimeOperator.running(outage_plane.kubeconfig, _settings(exposed)) as operator:
         operator.wait_leading()
-        resources.schema_version("survivor")
+        exposed.schema_version("survivor")
         operator.wait_trace("ended", "survivor")
-        plane.kill_api()
+        outage_plane.kill_api()
         started = time.monotonic()
         assert operator.process.wait(RENEW_DEADLINE + SOON) == LEASE_LOST
         assert time.monotonic() - started < RENEW_DEADLINE + 1
 
-    with RuntimeOperator.running(plane.kubeconfig, FAST_LEASE) as operator:
+    with RuntimeOperator.running(outage_plane.kubeconfig, _settings(exposed)) as operator:
         assert operator.get("/readyz").text == "standing by, but the lease cannot be read\n"
         assert operator.get("/healthz").status == 200
-        plane.restart_api()
+        outage_plane.restart_api()
         started = time.monotonic()
         poll(lambda: operator.trace("look", "survivor"), 2 * SOON, "it goes on")
         print(f"API ready to the first look: {time.monotonic() - started:.1f} s")

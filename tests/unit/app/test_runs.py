@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
@@ -13,28 +11,8 @@ from pgstrata.core.driver import Look
 from pgstrata.core.interrupt import Cause, Interrupt
 from pgstrata.core.outcome import Done
 from pgstrata.core.resource import ObjectKey, RawResource
+from tests.unit.app.drivers import Behaviour, ScriptedDriver
 from tests.unit.app.resources import KEY, raw_resource
-
-Behaviour = Callable[[Interrupt], Coroutine[Any, Any, None]]
-
-
-class ScriptedDriver:
-    """A Driver whose calls all do the same."""
-
-    def __init__(self, behaviour: Behaviour) -> None:
-        self._behaviour = behaviour
-        self.interrupts: list[Interrupt] = []
-
-    async def reconcile(self, raw: RawResource, interrupt: Interrupt) -> Look:
-        self.interrupts.append(interrupt)
-        await self._behaviour(interrupt)
-        return Look(Done("as scripted"), None)
-
-    async def clean_up(self, raw: RawResource) -> None:
-        await self._behaviour(Interrupt())
-
-    def references(self, raw: RawResource) -> frozenset[ObjectKey]:
-        return frozenset()
 
 
 @pytest.fixture(autouse=True)
