@@ -55,6 +55,9 @@ class MemoryStore:
     async def read(self, key: ObjectKey) -> RawResource | None:
         return self.objects.get(key)
 
+    async def exists(self, key: ObjectKey) -> bool:
+        return key in self.objects
+
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         raise NotImplementedError
 
