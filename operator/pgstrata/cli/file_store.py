@@ -31,6 +31,9 @@ class FileStore:
     async def read(self, key: ObjectKey) -> RawResource | None:
         return self._resources.get(key)
 
+    async def exists(self, key: ObjectKey) -> bool:
+        return key in self._resources
+
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         return self._manifests.secrets.get((namespace, name))
 

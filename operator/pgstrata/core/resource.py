@@ -68,6 +68,14 @@ class ObjectStore(Protocol):
         """Return the object, or None where it does not exist."""
         ...
 
+    async def exists(self, key: ObjectKey) -> bool:
+        """Return whether the object exists: as last heard, or else as a read shows.
+
+        A yes may be a few seconds old, a no is true. For many objects, where `read` would cost a
+        call each.
+        """
+        ...
+
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         """Return a Secret's data, decoded, or None where it does not exist."""
         ...

@@ -84,7 +84,7 @@ async def _release_orphaned_claims(session: Session, ctx: Context) -> None:
         return
     for row in await session.all("engine/claims_of", _ClaimRow, cluster=ctx.cluster):
         key = ObjectKey(row.kind, row.namespace, row.name)
-        if await ctx.store.read(key) is None:
+        if not await ctx.store.exists(key):
             owner = Owner(row.cluster, key, row.uid)
             await release_claim(session, LockedObject(row.object), owner)
             await ctx.report.event(

@@ -50,6 +50,10 @@ class KubeStore:
         obj = await self._get_or_none(self._path(key))
         return None if obj is None else to_raw(obj)
 
+    async def exists(self, key: ObjectKey) -> bool:
+        """Return whether the object is in the cache, or else on the API server."""
+        return self._cache.get(key) is not None or await self.read(key) is not None
+
     async def read_secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
         """Return a Secret's data, decoded, or None where it does not exist."""
         obj = await self._get_or_none(f"/api/v1/namespaces/{namespace}/secrets/{name}")
