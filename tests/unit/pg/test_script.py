@@ -131,6 +131,7 @@ def test_copy_data_belong_to_their_statement() -> None:
         pytest.param("COPY t FROM '/f';", None, id="from a file"),
         pytest.param('COPY "FROM" TO STDIN;', None, id="a table named FROM"),
         pytest.param("COPY (SELECT a FROM stdin) TO stdout;", None, id="a table named stdin"),
+        pytest.param("SELECT * FROM stdin;", None, id="a query of a table named stdin"),
         pytest.param("COPY t FROM STDIN", None, id="without a semicolon nothing follows"),
     ],
 )

@@ -98,6 +98,7 @@ def test_no_text_ends_the_process(name: str) -> None:
             "INSERT INTO t VALUES " + ", ".join(["(1 + 2, -3, a::text, now() - b)"] * 5_000),
             id="many rows",
         ),
+        pytest.param("SELECT " + ", ".join(["a + 1"] * 6_000), id="many columns"),
         pytest.param(
             "SELECT 1 WHERE " + " OR ".join(["a = 1 AND b = 2"] * 10_000), id="many conditions"
         ),
