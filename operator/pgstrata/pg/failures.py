@@ -2,6 +2,7 @@
 SQLSTATEs (traps: what is retried, what pauses, what a person must see).
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ from pgstrata.core.errors import (
     ReadOnlyDatabase,
     TLSFailed,
 )
+from pgstrata.core.reasons import Reason
 
 
 class StatementFailed(PgstrataError):
@@ -58,6 +60,8 @@ class StatementTimeout(StatementFailed):
 
 class InsufficientPrivilege(StatementFailed):
     """42501: the role may not do this."""
+
+    reason = Reason.ACCESS_DENIED
 
 
 _SESSION_ENDED = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "53300", "25P04"})
@@ -102,13 +106,12 @@ def translated() -> Iterator[None]:
 
 
 _AUTHENTICATION = (
-    "password authentication failed",
-    "no password supplied",
     "authentication failed",
+    "no password supplied",
     "no pg_hba.conf entry",
     "pg_hba.conf rejects",
     "is not permitted to log in",
-    'role "',
+    'role "" does not exist',
 )
 _TLS = (
     "ssl",
@@ -116,6 +119,7 @@ _TLS = (
     "certificate",
 )
 _NOT_WRITABLE = ("session is read-only", "server is in hot standby mode")
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 def translate_connect(error: psycopg.Error, label: str) -> PgstrataError:
@@ -125,24 +129,17 @@ def translate_connect(error: psycopg.Error, label: str) -> PgstrataError:
     language; then the failure counts as ConnectionFailed and its text is shown as it came.
     """
     text = _first_line(error)
-    lowered = text.lower()
+    # A role may be called ssl_app: what stands in quotes says nothing about the failure.
+    wording = _QUOTED.sub('""', text).lower()
     if isinstance(error, pg_errors.ConnectionTimeout):
         return ConnectionFailed(f"{label}: no answer within the connect timeout")
-    if any(mark in lowered for mark in _NOT_WRITABLE):
+    if any(mark in wording for mark in _NOT_WRITABLE):
         return ReadOnlyDatabase(f"{label}: the server is a standby or read-only: {text}")
-    if _is_tls(lowered):
+    if any(mark in wording for mark in _AUTHENTICATION):
+        return AuthenticationFailed(f"{label}: {text}")
+    if any(mark in wording for mark in _TLS):
         return TLSFailed(f"{label}: {text}")
-    if any(mark in lowered for mark in _AUTHENTICATION) and "does not exist" not in lowered:
-        return AuthenticationFailed(f"{label}: {text}")
-    if 'role "' in lowered and "does not exist" in lowered:
-        return AuthenticationFailed(f"{label}: {text}")
     return ConnectionFailed(f"{label}: {text}")
-
-
-def _is_tls(lowered: str) -> bool:
-    if "no encryption" in lowered or "ssl off" in lowered:  # a pg_hba line that demands hostssl
-        return "pg_hba" in lowered
-    return any(mark in lowered for mark in _TLS)
 
 
 def _first_line(error: psycopg.Error) -> str:
