@@ -55,8 +55,13 @@ class Target:
 def parse_url(url: str, *, origin: str) -> dict[str, str]:
     """Take a libpq connection URI or keyword string apart.
 
-    Raises InvalidSpec naming `origin` and never the text, which may hold a password.
+    Raises InvalidSpec naming `origin` and never the text, which may hold a password. So is refused
+    what libpq would take to pieces in the middle of a password, and then show as a host or a port.
     """
+    if _has_a_stray_mark(url):
+        raise InvalidSpec(
+            f"{origin} has an @ or / in its user or password that is not percent-encoded (%40, %2F)"
+        )
     try:
         parsed = conninfo_to_dict(url)
     except ProgrammingError:
@@ -65,3 +70,11 @@ def parse_url(url: str, *, origin: str) -> dict[str, str]:
             "(postgresql://user:password@host:port/dbname)"
         ) from None
     return {name: str(value) for name, value in parsed.items() if value is not None}
+
+
+def _has_a_stray_mark(url: str) -> bool:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in {"postgresql", "postgres"}:
+        return False
+    authority, _, path = rest.partition("?")[0].partition("/")
+    return authority.count("@") > 1 or "@" in path
