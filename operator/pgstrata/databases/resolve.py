@@ -22,6 +22,9 @@ from pgstrata.pg.target import Target, Timeouts, TLSFiles, parse_url
 _TAKEN = frozenset(
     {"host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "target_session_attrs"}
 )
+_OF_PATHS = frozenset("/@")
+"""A host with one of these is a socket, in the file system or in Linux's abstract space."""
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _NOWHERE = "/nonexistent"
 
 
@@ -114,8 +117,13 @@ def _parameters(name: str, secret: Mapping[str, bytes]) -> dict[str, str]:
         raise InvalidSpec(
             f"{origin} has parameters that are not taken from a Secret: {', '.join(unknown)}"
         )
-    if "/" in parameters.get("host", "") or not parameters.get("host", parameters.get("hostaddr")):
+    host = parameters.get("host", "")
+    if set(host) & _OF_PATHS or not (host or parameters.get("hostaddr")):
         raise InvalidSpec(f"{origin} must name a host, not a path")
+    if not parameters.get("port", "0").replace(",", "").isdecimal():
+        raise InvalidSpec(f"the port of Secret {name} is no number")
+    if parameters.get("sslmode", "require") not in _SSL_MODES:
+        raise InvalidSpec(f"the sslmode of Secret {name} is not one of {', '.join(_SSL_MODES)}")
     for needed in ("dbname", "user"):
         if not parameters.get(needed):
             raise SecretKeyMissing(f"Secret {name} names no {needed}")
@@ -139,6 +147,10 @@ def _shut(parameters: Mapping[str, str], files: TLSFiles) -> dict[str, str]:
     """Keep libpq from reading the operator's own home, environment and ticket cache."""
     shut = {
         "gssencmode": "disable",
+        "hostaddr": "",
+        "options": "",
+        "sslcrl": "",
+        "sslcrldir": "",
         "passfile": _NOWHERE,
         "target_session_attrs": "read-write",
         "password": "",
