@@ -1,7 +1,15 @@
 -- The control schema, version 1: who manages what, who may write now, what has been done.
 -- One append-only sequence of files for all rooms; each is applied once, in one transaction.
 -- Every table has a primary key, so that FOR ALL TABLES publications accept its deletes.
-create schema if not exists pgstrata;
+-- An administrator may have made the schema for a role that may make none: IF NOT EXISTS would ask
+-- for the right to make it all the same.
+do $$
+begin
+    if to_regnamespace('pgstrata') is null then
+        create schema pgstrata;
+    end if;
+end
+$$;
 
 create table pgstrata.control (
     only_row boolean primary key default true check (only_row),
