@@ -8,7 +8,7 @@ one that fires leaves an INVALID index; whoever is waited for is named in the pr
 from dataclasses import dataclass
 
 from pgstrata.core.api_status import ProgressStatus
-from pgstrata.core.errors import Blocked, MigrationFailed, VerificationFailed
+from pgstrata.core.errors import AccessDenied, Blocked, MigrationFailed, VerificationFailed
 from pgstrata.core.reasons import Reason
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
@@ -22,11 +22,17 @@ from pgstrata.migrations.script_file import FileStatement
 from pgstrata.migrations.settings import settle
 from pgstrata.migrations.statement_failure import explain
 from pgstrata.pg.classification import IndexBuild
-from pgstrata.pg.failures import Contention, LockNotAvailable, StatementFailed, StatementTimeout
+from pgstrata.pg.failures import (
+    Contention,
+    InsufficientPrivilege,
+    LockNotAvailable,
+    StatementFailed,
+    StatementTimeout,
+)
 from pgstrata.pg.index_shape import normalise_definition, on_other_table
 from pgstrata.pg.indexes import IndexName, ObservedIndex, drop_invalid_index, observe_index
 from pgstrata.pg.lock_modes import RelationRef
-from pgstrata.pg.quoting import compose, quoted_relation
+from pgstrata.pg.quoting import compose, quoted, quoted_relation
 from pgstrata.pg.session import Session, verbatim
 from pgstrata.pg.timeouts import StatementClass
 
@@ -153,13 +159,15 @@ class BuildIndex:
         """Compare with the same index on an empty copy of the table, which is rolled back."""
         table = await self._table(session)
         create = on_other_table(self._statement.text, _SHAPE, _SHAPE_INDEX)
+        copy = compose(
+            "CREATE TEMPORARY TABLE pgstrata_shape (LIKE {source})",
+            source=(table.schema, table.name),
+        )
         async with session.rolled_back():
-            await session.execute(
-                compose(
-                    "CREATE TEMPORARY TABLE pgstrata_shape (LIKE {source})",
-                    source=(table.schema, table.name),
-                )
-            )
+            try:
+                await session.execute(copy)
+            except InsufficientPrivilege as error:
+                raise AccessDenied(self._no_copy(session, error)) from error
             await session.execute(verbatim(create))
             wanted = await session.one("migrations/shape_definition", _Definition)
         return normalise_definition(wanted.definition) == normalise_definition(observed.definition)
@@ -201,6 +209,14 @@ class BuildIndex:
             f"index {name} is not valid, and pid {pids} may still be building it: waiting",
         )
         await progress.pause(_WAIT_SECONDS)
+
+    def _no_copy(self, session: Session, error: InsufficientPrivilege) -> str:
+        role, database = quoted(session.facts.role), quoted(session.facts.database)
+        return (
+            f"{self._place}: {error.primary}: an index of that name exists, and to compare it role "
+            f"{session.facts.role} makes an empty copy of the table; an administrator can run: "
+            f"GRANT TEMPORARY ON DATABASE {database} TO {role};"
+        )
 
     def _refusal(self, move: Move, name: IndexName, failed_builds: int) -> str:
         match move:
