@@ -1,10 +1,12 @@
-"""What the database tests have besides servers and databases: a connection pool in front."""
+"""What the database tests have besides servers and databases: a connection pool in front, and the
+command line."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
 import pytest
 
+from tests.testbed.command_line import CommandLine
 from tests.testbed.pgbouncer import PgBouncer, PoolMode
 from tests.testbed.postgres import PostgresServer
 from tests.testbed.scratch import scratch
@@ -31,3 +33,17 @@ def make_pgbouncer() -> Iterator[MakePgBouncer]:
                 cannot(reason)
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def shared_command_line() -> Iterator[CommandLine]:
+    """The process that all runs of the command line are forked from."""
+    with scratch("runs") as directory, CommandLine(directory) as command_line:
+        yield command_line
+
+
+@pytest.fixture
+def pgstrata(shared_command_line: CommandLine) -> Iterator[CommandLine]:
+    """Run the command line: pgstrata.run("plan", ...), pgstrata.apply(documents, url)."""
+    yield shared_command_line
+    shared_command_line.end_all()
