@@ -122,7 +122,6 @@ _SUBCOMMANDS: Mapping[str, Subcommand] = MappingProxyType(
             hazard="scans the table under ACCESS EXCLUSIVE, "
             "unless a valid CHECK (column IS NOT NULL) stands on it",
         ),
-        "AT_AddInherit": Subcommand(),
         "AT_DropConstraint": _MAY_BE_FOREIGN_KEY,
         "AT_DropColumn": _MAY_BE_FOREIGN_KEY,
         "AT_ValidateConstraint": Subcommand(LockMode.SHARE_UPDATE_EXCLUSIVE, scans=True),
