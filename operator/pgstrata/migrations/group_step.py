@@ -84,6 +84,7 @@ class RunGroup:
                 failpoint("group.begun")
                 if has_strong:
                     await take_locks(session, targets, lock_ms)
+                    failpoint("group.locked")
                     await session.limit_to(limits, local=True)
                 await self._run_statements(work, limits)
                 transaction.closing.extend(step_finished(work, self.entry))

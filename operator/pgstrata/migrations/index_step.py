@@ -88,10 +88,12 @@ class BuildIndex:
         while (move := await self._decide(session, name, failed_builds)) is not Move.FINISHED:
             match move:
                 case Move.BUILD:
+                    failpoint("index.before_build")
                     if not await self._build(work, progress, name):
                         failed_builds += 1
                     failpoint("index.built")
                 case Move.DROP_REMAINS:
+                    failpoint("index.before_drop")
                     await drop_invalid_index(session, name)
                     failpoint("index.dropped")
                 case Move.WAIT_FOR_BUILDER:
@@ -108,8 +110,6 @@ class BuildIndex:
     async def record(self, work: Exclusive) -> None:
         async with work.journalled():
             await finish_step(work, self.entry)
-            failpoint("index.before_record")
-        failpoint("index.recorded")
 
     @property
     def _statement(self) -> FileStatement:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from pgstrata.core.errors import AccessDenied
 from pgstrata.engine.exclusive import Exclusive
-from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.plan import Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.migrations.journal import PhaseMark, finish_phases
@@ -74,7 +73,6 @@ class MarkPhases:
     async def execute(self, work: Exclusive, progress: Progress) -> None:
         async with work.journalled():
             await finish_phases(work, self.marks)
-            failpoint("marks.before_commit")
 
     async def verify(self, work: Exclusive) -> None:
         """The transaction committed or it did not."""
