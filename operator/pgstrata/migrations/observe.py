@@ -49,8 +49,6 @@ class _Relation:
     name: str
     owns: bool
     owner: str
-    bytes: int
-    rows: int
 
 
 async def observe_schema(session: Session, source: MigrationSource, schema: str) -> ObservedSchema:
@@ -64,9 +62,7 @@ async def observe_schema(session: Session, source: MigrationSource, schema: str)
         "migrations/observe_tables", _Relation, names=[quoted_relation(ref) for ref in refs]
     )
     tables = {
-        refs[row.position - 1]: ObservedTable(
-            TableName(row.schema, row.name), row.owns, row.owner, row.bytes, row.rows
-        )
+        refs[row.position - 1]: ObservedTable(TableName(row.schema, row.name), row.owns, row.owner)
         for row in rows
     }
     return ObservedSchema(

@@ -33,10 +33,6 @@ class ObservedTable:
     owns: bool
     """Whether our role is a member of its owner."""
     owner: str
-    bytes: int
-    """With indexes and TOAST."""
-    rows: int
-    """As the planner estimates."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def test_the_same_arguments_give_the_same_plan() -> None:
 
 
 def test_a_step_names_its_strongest_lock_and_its_tables() -> None:
-    table = ObservedTable(TableName("app", "t"), owns=True, owner="me", bytes=1, rows=1)
+    table = ObservedTable(TableName("app", "t"), owns=True, owner="me")
     observed = ObservedSchema(exists=True, may_create=True, tables={RelationRef(None, "t"): table})
     altered = file("1_a.sql", "UPDATE t SET a = 1; ALTER TABLE t ADD b int;")
     [step] = plan(source("1", altered), observed=observed).steps
