@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from pgstrata.core.errors import Busy, ConnectionFailed, PgstrataError, SessionLost
+from pgstrata.core.errors import Busy, PgstrataError, SessionLost
 from pgstrata.core.names import LockedObject
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.pg.connect import connect
@@ -84,7 +84,10 @@ class Exclusive:
         """Run the block in one transaction behind the fence. Raises SessionLost."""
         async with self.session.transaction():
             await self.check_fence()
+            failpoint("journal.begun")
             yield
+            failpoint("journal.before_commit")
+        failpoint("journal.committed")
 
     async def check_fence(self) -> None:
         """Hold the fence until the transaction ends, or raise SessionLost."""
@@ -128,7 +131,7 @@ class Exclusive:
         last = loop.time()
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            with suppress(ConnectionFailed):
+            with suppress(PgstrataError):  # one that was cancelled is a beat missed, no more
                 if not await self._beat():
                     break
                 last = loop.time()
@@ -158,6 +161,7 @@ async def exclusive(
     try:
         monitor = await connect(target, schema=schema, application_name=f"{name}:monitor")
         try:
+            failpoint("exclusive.connected")
             await _acquire(session, object_)
             failpoint("exclusive.locked")
             await monitor.run(
@@ -166,10 +170,13 @@ async def exclusive(
                 pid=session.pid,
                 backend_start=session.backend_start,
             )
+            failpoint("exclusive.beaten")
             fence = await _raise_fence(session, monitor, object_, holder)
             failpoint("exclusive.fenced")
             await session.rename(f"{name}:{fence.token}")
+            failpoint("exclusive.renamed")
             await _end_older(session, fence)
+            failpoint("exclusive.alone")
             work = Exclusive(session, monitor, fence)
             beating = asyncio.create_task(work.beat_until_lost(), name=f"beat {object_}")
             try:
@@ -195,9 +202,11 @@ async def _acquire(session: Session, object_: LockedObject) -> None:
         holder = await session.one_or_none(
             "engine/lock_holder", _Backend, object=object_.text, key=object_.advisory_key
         )
-        if holder is not None and holder.silent_seconds > SILENCE_SECONDS:
+        silent = holder.silent_seconds if holder is not None else 0.0
+        if holder is not None and silent > SILENCE_SECONDS:
             await _terminate(session, holder)
-        elif loop.time() > end:
+        # One that has missed two beats is seen through to its end: yielding now would cost more.
+        if loop.time() > end + (SILENCE_SECONDS if silent > 2 * BEAT_SECONDS else 0.0):
             who = f"{holder.application_name} (pid {holder.pid})" if holder else "another session"
             raise Busy(f"{who} is working on {object_}")
         await asyncio.sleep(POLL_SECONDS)
