@@ -1,7 +1,10 @@
 -- Whether there is a control schema, and whether this role may make or read one.
 -- Locks: none. Called by: engine/control.py.
 select
-    to_regclass('pgstrata.control') is not null as is_installed,
+    -- not to_regclass, which needs USAGE and sees what was committed since this statement began
+    exists (
+        select 1 from pg_class as c where c.relnamespace = n.oid and c.relname = 'control'
+    ) as is_installed,
     n.oid is not null as has_schema,
     coalesce(pg_has_role(n.nspowner, 'USAGE'), false) as owns_schema,
     coalesce(has_schema_privilege(n.oid, 'USAGE'), false) as may_use,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 
 from pgstrata.core.errors import AccessDenied, Busy, ControlSchemaTooNew, DatabaseChanged
+from pgstrata.engine.failpoints import failpoint
 from pgstrata.pg.failures import InsufficientPrivilege
 from pgstrata.pg.quoting import quoted
 from pgstrata.pg.script import split_script
@@ -73,9 +74,20 @@ async def read_control(session: Session) -> ControlState | None:
     if not presence.may_use:
         raise AccessDenied(_use_text(presence))
     try:
-        return await session.one("control/read", ControlState)
+        return await _state(session)
     except InsufficientPrivilege as error:
         raise AccessDenied(f"{error.primary}; {_use_text(presence)}") from error
+
+
+async def _state(session: Session) -> ControlState:
+    state = await session.one_or_none("control/read", ControlState)
+    if state is None:
+        raise DatabaseChanged(
+            f"the control schema of {session.facts.database} is empty, as a copy made without data "
+            "leaves it, so nobody knows what was applied; to begin anew run: "
+            "DROP SCHEMA pgstrata CASCADE;"
+        )
+    return state
 
 
 async def ensure_control(session: Session, *, take_over: str | None = None) -> ControlState:
@@ -88,11 +100,12 @@ async def ensure_control(session: Session, *, take_over: str | None = None) -> C
     Raises AccessDenied, ControlSchemaTooNew, DatabaseChanged, Busy.
     """
     state = await read_control(session)
-    if state is None or state.version < len(_files()):
+    if state is None:
         await _install(session)
         state = await read_control(session)
         if state is None:
             raise AssertionError("the control schema was installed a moment ago")
+    # An upgrade writes down whose database this is, so it must not come before these questions.
     if state.min_reader > len(_files()):
         raise ControlSchemaTooNew(
             f"the control schema of {session.facts.database} has version {state.version} and can "
@@ -109,6 +122,9 @@ async def ensure_control(session: Session, *, take_over: str | None = None) -> C
         await _remember(session, state.version, state.min_reader)
     elif state.timeline != state.remembered_timeline:
         await _remember(session, state.version, state.min_reader)
+    if state.version < len(_files()):
+        await _install(session)
+        state = await _state(session)
     return state
 
 
@@ -130,16 +146,16 @@ async def _try_install(session: Session) -> bool:
         lock = await session.one("control/try_lock", _Acquired, key=_LOCK_KEY)
         if not lock.acquired:
             return False
+        failpoint("control.locked")
         presence = await session.one("control/presence", _Presence)
-        installed = (
-            (await session.one("control/read", ControlState)).version
-            if presence.is_installed
-            else 0
-        )
+        installed = (await _state(session)).version if presence.is_installed else 0
         for file in _files()[installed:]:
             for item in split_script(file.read_text(encoding="utf-8")):
                 await session.execute(verbatim(item.text))
+                failpoint("control.statement")
         await session.run("control/remember", version=len(_files()), min_reader=MIN_READER)
+        failpoint("control.before_commit")
+    failpoint("control.committed")
     return True
 
 
