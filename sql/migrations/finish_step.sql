@@ -1,4 +1,5 @@
--- Write down that a step was applied; an applied step is never written again (the key refuses it).
+-- Write down that a step was applied. One that is applied already is refused (its state would be
+-- NULL), and with it the transaction that did it a second time.
 -- In a transaction of statements now() is when it began. Called by: migrations/journal.py.
 insert into pgstrata.step as s
 (
@@ -12,10 +13,9 @@ values
 )
 on conflict (object, id) do update
 set
-    state = 'Applied',
+    state = case s.state when 'Started' then 'Applied' end,
     checksums = excluded.checksums,
     title = excluded.title,
     token = excluded.token,
     leftover = null,
     finished_at = excluded.finished_at
-where s.state = 'Started'
