@@ -4,6 +4,7 @@ Called by reconcile.py and by `pgstrata plan`. Raises SourceNotReady for what ma
 InvalidSpec for what names itself wrongly, MigrationFailed for SQL that cannot be run.
 """
 
+import asyncio
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pgstrata.pg.texts import sql_root
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
+_LARGE = 256 * 1024
+"""Characters of a source from which on it is parsed beside the event loop."""
 _GZIP_WINDOW = 31
 """zlib's number for a gzip header with the largest window."""
 
@@ -53,7 +56,10 @@ async def read_source(
 ) -> MigrationSource:
     """Read the files and judge every one up to the target version."""
     texts = await _texts(store, namespace, spec)
-    return _judge(tuple(sorted(texts.items())), Version(target))
+    files = tuple(sorted(texts.items()))
+    if sum(map(len, texts.values())) > _LARGE:  # parsing it takes long enough to miss a heartbeat
+        return await asyncio.to_thread(_judge, files, Version(target))
+    return _judge(files, Version(target))
 
 
 @lru_cache(maxsize=64)
