@@ -13,6 +13,7 @@ from typing import Final
 from pgstrata.app.metrics import Metrics
 from pgstrata.app.queue import WorkQueue
 from pgstrata.app.runs import GivenUp, Runs
+from pgstrata.core.reasons import Situation
 from pgstrata.core.resource import ObjectKey, ObjectStore, RawResource
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import ApiError
@@ -81,7 +82,8 @@ class Reconciler:
             outcome = look.outcome
             self._metrics.looked(key, type(outcome).__name__, time.monotonic() - started)
             if self._cache.get(key) is not None:
-                self._metrics.found(key, outcome.reason.situation)
+                situation = Situation.STALLED if look.stalled else outcome.reason.situation
+                self._metrics.found(key, situation)
             self._queue.forget(key)
             self._queue.add_after(key, self._next_look(look.look_again))
 

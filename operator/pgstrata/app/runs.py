@@ -106,9 +106,16 @@ class Runs:
         return run is None or run.task.done()
 
     def changed(self, raw: RawResource) -> None:
-        """Stop, at the next boundary, a run for another generation than this."""
+        """Stop, at the next boundary, a run for another generation than this.
+
+        One for an object before, of the same name, is stopped as if told of its deletion.
+        """
         run = self._active.get(raw.key)
-        if run is not None and run.raw.generation != raw.generation:
+        if run is None:
+            return
+        if run.raw.uid != raw.uid:
+            self.deleted(raw.key)
+        elif run.raw.generation != raw.generation:
             run.interrupt.soft(Cause.CHANGED)
 
     def deleted(self, key: ObjectKey) -> None:

@@ -62,6 +62,18 @@ async def test_a_changed_resource_asks_its_run_to_stop_and_no_more() -> None:
     assert not runs.is_active(KEY)
 
 
+async def test_a_namesake_stops_the_run_for_the_object_before() -> None:
+    """Its deletion was not seen: both have the same generation, and only the uid tells."""
+    driver = ScriptedDriver(_until_hard)
+    runs = Runs(driver, on_late_end=never)
+    looking = await _start(runs, raw_resource(uid="old"))
+
+    runs.changed(raw_resource(uid="new"))
+    async with asyncio.timeout(5):
+        await looking
+    assert driver.interrupts[0].cause is Cause.DELETED
+
+
 @pytest.mark.parametrize("behaviour", [_until_soft, _until_hard])
 async def test_the_run_of_a_deleted_resource_ends_by_itself_if_it_heeds(
     behaviour: Behaviour,
