@@ -109,17 +109,19 @@ async def test_a_run_that_survives_its_cancellation_is_given_up_and_keeps_its_ke
     late: asyncio.Queue[ObjectKey] = asyncio.Queue()
     runs = Runs(ScriptedDriver(stubborn), on_late_end=late.put_nowait)
     looking = await _start(runs, raw_resource())
-
-    runs.deleted(KEY)
+    try:
+        runs.deleted(KEY)
+        async with asyncio.timeout(5):
+            assert not await runs.ended(KEY)
+            with pytest.raises(GivenUp):
+                await looking
+            assert runs.is_active(KEY)
+            with pytest.raises(GivenUp):
+                await runs.look(raw_resource(uid="its namesake"))
+            assert late.empty()
+    finally:
+        gate.set()  # whatever happened: nothing else ends it
     async with asyncio.timeout(5):
-        assert not await runs.ended(KEY)
-        with pytest.raises(GivenUp):
-            await looking
-        assert runs.is_active(KEY)
-        with pytest.raises(GivenUp):
-            await runs.look(raw_resource(uid="its namesake"))
-        assert late.empty()
-        gate.set()
         assert await late.get() == KEY
     assert not runs.is_active(KEY)
 
