@@ -1,8 +1,11 @@
 """What the database tests have besides servers and databases: a connection pool in front, and the
 command line."""
 
+import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from random import Random
 
 import pytest
 
@@ -47,3 +50,11 @@ def pgstrata(shared_command_line: CommandLine) -> Iterator[CommandLine]:
     """Run the command line: pgstrata.run("plan", ...), pgstrata.apply(documents, url)."""
     yield shared_command_line
     shared_command_line.end_all()
+
+
+@pytest.fixture
+def chance() -> Random:
+    """What tests draw places and moments from. The seed is printed; PGSTRATA_TEST_SEED sets it."""
+    seed = os.environ.get("PGSTRATA_TEST_SEED") or secrets.token_hex(4)
+    print(f"PGSTRATA_TEST_SEED={seed}")
+    return Random(seed)  # noqa: S311 - where a run is killed is no secret
