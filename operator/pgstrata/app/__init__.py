@@ -2,5 +2,5 @@
 
 kopf is imported here alone. The way of a change: informer.py (kopf) -> intake.py -> queue.py ->
 reconciler.py -> runs.py -> the engine; of a deletion: intake.py -> deletions.py -> runs.py.
-operator.py puts all together and takes it down again.
+work.py puts these together; operator.py is the life around it: election, start, supervision, end.
 """

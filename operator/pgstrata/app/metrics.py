@@ -5,9 +5,8 @@ Counted by reconciler.py as it goes; the rest is read from its owners when it is
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -15,16 +14,6 @@ from pgstrata.core.reasons import Situation
 from pgstrata.core.resource import ObjectKey
 
 _BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 600.0, 3600.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Gauges:
-    """Where the values come from that are read, not counted."""
-
-    queue_depth: Callable[[], int]
-    active_runs: Callable[[], int]
-    leading: Callable[[], bool]
-    stream_ages: Callable[[], Mapping[str, float]]
 
 
 class Metrics:
@@ -40,10 +29,26 @@ class Metrics:
             registry=self._registry,
         )
         self._situations: dict[ObjectKey, Situation] = {}
+        self._registry.register(_Labelled(self._resources))
 
-    def serve(self, gauges: Gauges) -> None:
-        """Show these values too."""
-        self._registry.register(_Gauges(gauges, self._situations))
+    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Show a value that is read when it is asked for."""
+        Gauge(name, text, registry=self._registry).set_function(read)
+
+    def stream_ages(self, read: Callable[[], Mapping[str, float]]) -> None:
+        """Show the ages of the watch streams."""
+
+        def ages() -> GaugeMetricFamily:
+            family = GaugeMetricFamily(
+                "pgstrata_watch_stream_age_seconds",
+                "Since a watch stream last delivered anything or was opened anew.",
+                labels=("path",),
+            )
+            for path, age in sorted(read().items()):
+                family.add_metric((path,), age)
+            return family
+
+        self._registry.register(_Labelled(ages))
 
     def looked(self, key: ObjectKey, outcome: str, seconds: float) -> None:
         """A look ended."""
@@ -61,38 +66,26 @@ class Metrics:
         """All metrics in the format of Prometheus."""
         return generate_latest(self._registry)
 
-
-class _Gauges(Collector):
-    def __init__(self, gauges: Gauges, situations: Mapping[ObjectKey, Situation]) -> None:
-        self._gauges = gauges
-        self._situations = situations
-
-    def describe(self) -> Iterable[Metric]:
-        return ()
-
-    def collect(self) -> Iterator[Metric]:
-        gauges = self._gauges
-        yield _plain("pgstrata_queue_depth", "Keys waiting for a worker.", gauges.queue_depth())
-        yield _plain("pgstrata_runs_active", "Looks and clean-ups under way.", gauges.active_runs())
-        yield _plain("pgstrata_leader", "1 where this process holds the Lease.", gauges.leading())
-        resources = GaugeMetricFamily(
+    def _resources(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
             "pgstrata_resources",
             "Resources by what the last look found.",
             labels=("kind", "situation"),
         )
         tally = Tally((key.kind, situation.name) for key, situation in self._situations.items())
         for (kind, situation), count in sorted(tally.items()):
-            resources.add_metric((kind, situation.lower()), count)
-        yield resources
-        ages = GaugeMetricFamily(
-            "pgstrata_watch_stream_age_seconds",
-            "Since a watch stream last delivered anything or was opened anew.",
-            labels=("path",),
-        )
-        for path, age in sorted(gauges.stream_ages().items()):
-            ages.add_metric((path,), age)
-        yield ages
+            family.add_metric((kind, situation.lower()), count)
+        return family
 
 
-def _plain(name: str, help_text: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, help_text, value=float(value))
+class _Labelled(Collector):
+    """One family of values whose labels are known only when it is asked for."""
+
+    def __init__(self, read: Callable[[], Metric]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._read()

@@ -7,43 +7,31 @@ held; and a process that lost the Lease ends on the spot.
 
 import asyncio
 import logging
+import math
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
-from pgstrata.app.deletions import Deletions
 from pgstrata.app.health import Health, HealthServer, LoopLag
-from pgstrata.app.informer import registry, stream_paths, watch
-from pgstrata.app.intake import Intake
-from pgstrata.app.metrics import Gauges, Metrics
-from pgstrata.app.queue import WorkQueue
-from pgstrata.app.reconciler import Reconciler
-from pgstrata.app.references import ReverseIndex
-from pgstrata.app.runs import Runs
+from pgstrata.app.informer import watch
+from pgstrata.app.metrics import Metrics
 from pgstrata.app.settings import Settings
-from pgstrata.app.streams import WatchStreams
+from pgstrata.app.work import PLURALS, Work
 from pgstrata.core.api_model import API_VERSION
 from pgstrata.core.driver import Driver
 from pgstrata.core.errors import PgstrataError
-from pgstrata.core.resource import ObjectStore, RawResource
-from pgstrata.databases.spec import MANAGED_DATABASE
+from pgstrata.core.resource import ObjectStore
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import ApiError, KubeClient
 from pgstrata.kube.lease import Lease
 from pgstrata.kube.raw import mapping
 from pgstrata.kube.store import KubeStore
-from pgstrata.migrations.spec import SCHEMA_VERSION
 
 STOPPED: Final = 0
 FAILED: Final = 1
 LEASE_LOST: Final = 3
 
-PLURALS: Final = {kind.kind: kind.plural for kind in (MANAGED_DATABASE, SCHEMA_VERSION)}
-"""The kinds that the operator serves."""
-
-_HARD_GRACE: Final = 3.0
-_CANCEL_GRACE: Final = 2.0
 _INFORMER_GRACE: Final = 10.0
 _FORCED_GRACE: Final = 1.0
 _CRDS_EVERY: Final = 2.0
@@ -88,6 +76,14 @@ class _Process:
         )
         self._lag = LoopLag()
         self._metrics = Metrics()
+        self._metrics.gauge(
+            "pgstrata_leader", "1 where this process holds the Lease.", lambda: self._lease.leading
+        )
+        self._metrics.gauge(
+            "pgstrata_lease_age_seconds",
+            "Since this process last renewed the Lease; NaN before the first time.",
+            lambda: math.nan if (ago := self._lease.renewed_ago) is None else ago,
+        )
         self._health = Health(self._lease, self._lag, silence=settings.stream_silence)
         self._server = HealthServer(self._health, self._metrics)
         self._stop = asyncio.Event()
@@ -124,7 +120,15 @@ class _Process:
         if not begun.done():
             await _cancel([begun])
             return self._verdict(())
-        work = _Work(self._settings, self._client, self._lease, self._metrics, begun.result())
+        store, cache, driver = begun.result()
+        work = Work(
+            self._settings,
+            client=self._client,
+            metrics=self._metrics,
+            store=store,
+            cache=cache,
+            driver=driver,
+        )
         self._health.streams = work.streams
         workers = work.start_workers()
         end_informer = asyncio.Event()
@@ -137,8 +141,9 @@ class _Process:
         status = self._verdict(ours)
         await work.wind_up()
         await _cancel(workers)
+        # kopf waits for whatever is younger than itself: connections kept alive, runs that go on.
+        await self._server.stop()
         end_informer.set()
-        # kopf waits for whatever is younger than itself, runs that do not end among it.
         stuck = bool(work.runs.active_tasks)
         await asyncio.wait({informer}, timeout=_FORCED_GRACE if stuck else _INFORMER_GRACE)
         if stuck or not informer.done() or informer.exception() is not None:
@@ -189,92 +194,6 @@ class _Process:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-
-
-class _Work:
-    """The parts that exist while this process leads."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        client: KubeClient,
-        lease: Lease,
-        metrics: Metrics,
-        begun: tuple[KubeStore, ObjectCache, Driver],
-    ) -> None:
-        store, cache, driver = begun
-        self._settings = settings
-        self._metrics = metrics
-        self._queue = WorkQueue()
-        self.runs = Runs(driver, on_late_end=self._queue.add)
-        self._deletions = Deletions(
-            store=store, cache=cache, runs=self.runs, on_released=self._forget
-        )
-        self._intake = Intake(
-            driver=driver,
-            cache=cache,
-            index=ReverseIndex(),
-            queue=self._queue,
-            deletions=self._deletions,
-            runs=self.runs,
-        )
-        self._reconciler = Reconciler(
-            store=store,
-            cache=cache,
-            queue=self._queue,
-            runs=self.runs,
-            metrics=metrics,
-            resync=settings.resync,
-            on_gone=self._forget,
-        )
-        self.streams = WatchStreams(stream_paths(settings, PLURALS.values()))
-        self.handlers = registry(
-            settings,
-            plurals=PLURALS.values(),
-            intake=self._intake,
-            client=client,
-            streams=self.streams,
-        )
-        metrics.serve(
-            Gauges(
-                queue_depth=lambda: len(self._queue) + len(self._deletions.queue),
-                active_runs=lambda: self.runs.active_tasks,
-                leading=lambda: lease.leading,
-                stream_ages=self.streams.ages,
-            )
-        )
-
-    def start_workers(self) -> list[asyncio.Task[None]]:
-        """As many for deletions as for looks: idle ones cost nothing."""
-        lanes = (self._reconciler.work, self._deletions.work)
-        return [
-            asyncio.create_task(lane(), name=f"worker {number} of {lane.__qualname__}")
-            for number in range(self._settings.workers)
-            for lane in lanes
-        ]
-
-    async def wind_up(self) -> None:
-        """Begin nothing new, and bring what runs to an end: by asking, by insisting, by force."""
-        queues = (self._queue, self._deletions.queue)
-        for queue in queues:
-            queue.close()
-        for insist, patience in (
-            (self.runs.interrupt_all, self._settings.grace),
-            (self.runs.interrupt_all_hard, _HARD_GRACE),
-            (self.runs.cancel_all, _CANCEL_GRACE),
-        ):
-            insist()
-            try:
-                async with asyncio.timeout(patience):
-                    for queue in queues:
-                        await queue.drained()
-            except TimeoutError:
-                continue
-            return
-
-    def _forget(self, raw: RawResource) -> None:
-        self._intake.forget(raw)
-        self._metrics.forget(raw.key)
 
 
 async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:

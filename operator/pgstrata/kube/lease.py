@@ -64,6 +64,7 @@ class Lease:
         self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         self._held: float | None = None
         self._released = False
+        self._failing = False
         self._seen: tuple[JsonValue, JsonValue] | None = None
         self._seen_at = 0.0
         self._free_in = 0.0
@@ -118,8 +119,13 @@ class Lease:
             async with asyncio.timeout(limit):
                 taken = await self._take_or_renew(limit)
         except (ApiError, TimeoutError) as error:
-            log.warning("lease: %s", error or "no answer", extra={"lease": self._name})
+            if not self._failing:
+                log.warning("lease: %s", error or "no answer", extra={"lease": self._name})
+            self._failing = True
             return
+        if self._failing:
+            log.info("lease: answered again", extra={"lease": self._name})
+        self._failing = False
         self.contact = time.monotonic()
         if taken:
             self._held = started
