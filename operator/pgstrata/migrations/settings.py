@@ -5,7 +5,7 @@ SET lasts for its file: not longer, and also where the file is resumed in anothe
 
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.migrations.groups import Group
-from pgstrata.migrations.script_file import MigrationFile
+from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.session import verbatim
 
@@ -16,7 +16,6 @@ _MAY_SET = frozenset(
         StatementKind.RESET,
         StatementKind.DO_BLOCK,
         StatementKind.CALL,
-        StatementKind.QUERY,
         StatementKind.UNKNOWN,
     }
 )
@@ -36,5 +35,11 @@ async def settle(work: Exclusive, schema: str, file: MigrationFile, group: Group
 
 def unsettle(work: Exclusive, group: Group) -> None:
     """Note that a group has run which may have changed settings by itself."""
-    if any(s.what.kind in _MAY_SET for s in group.statements):
+    if any(_may_set(s) for s in group.statements):
         work.session.settled = _UNKNOWN
+
+
+def _may_set(statement: FileStatement) -> bool:
+    """A query can change settings too, but only by a function that it calls."""
+    kind = statement.what.kind
+    return kind in _MAY_SET or (kind is StatementKind.QUERY and "(" in statement.text)
