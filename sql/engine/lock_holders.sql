@@ -1,5 +1,6 @@
 -- Who holds locks that stand in the way of those wanted (pairs of table and conflicting mode).
--- A prepared transaction has no pid; its name is told instead. Names of other roles' applications
+-- A prepared transaction has no pid; its name is told instead, found by the lock on its own id that
+-- it holds under the same virtualtransaction (that of the session that prepared it). Names of other roles' applications
 -- are NULL without pg_read_all_stats. Locks: none. Called by: engine/table_locks.py.
 select
     coalesce(l.pid, 0) as pid,
@@ -25,6 +26,11 @@ inner join pg_locks as l
 inner join pg_class as c on l.relation = c.oid
 inner join pg_namespace as n on c.relnamespace = n.oid
 left join pg_stat_activity as a on l.pid = a.pid
-left join pg_prepared_xacts as p
-    on l.pid is null and l.virtualtransaction = '-1/' || p.transaction::text
+left join pg_locks as x
+    on
+        l.pid is null
+        and x.pid is null
+        and x.locktype = 'transactionid'
+        and x.virtualtransaction = l.virtualtransaction
+left join pg_prepared_xacts as p on x.transactionid = p.transaction
 order by age_seconds desc
