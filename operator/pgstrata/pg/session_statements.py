@@ -25,6 +25,9 @@ _FORBIDDEN_SETTINGS = MappingProxyType(
         "application_name": "application_name carries the token that fences a session off",
     }
 )
+_SEARCH_PATH_DEFAULT = (
+    "the default of search_path is the server's and not spec.schema: SET it to what is meant"
+)
 _WHOLE_SESSION = "it resets the settings and locks under which pgstrata's session works"
 _KEEPS_LOCKS = "it gives back the advisory lock that keeps other operators away"
 _TRANSACTION_KINDS = MappingProxyType(
@@ -62,6 +65,9 @@ def set_variable(statement: Any) -> Classification:
     if how == "VAR_RESET_ALL":
         return Classification(StatementKind.RESET, forbidden=_WHOLE_SESSION)
     kind = StatementKind.RESET if how == "VAR_RESET" else StatementKind.SET
+    if how in {"VAR_RESET", "VAR_SET_DEFAULT"} and statement.name.lower() == "search_path":
+        setting = Setting("search_path", statement.is_local)
+        return Classification(kind, forbidden=_SEARCH_PATH_DEFAULT, setting=setting)
     if how == "VAR_SET_MULTI":
         hazard = "SET TRANSACTION comes too late: pgstrata's own statements run before it"
         is_local = statement.name == "TRANSACTION"
