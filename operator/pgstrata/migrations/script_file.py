@@ -60,6 +60,10 @@ class MigrationFile:
 
 
 _IGNORED_META = re.compile(r"\\(?:un)?restrict\b")
+_DUMP_HEAD = re.compile(r"^-- PostgreSQL database dump$", re.MULTILINE)
+_DUMP_LIMIT = re.compile(
+    r"SET (?:statement|lock|idle_in_transaction_session|transaction)_timeout = 0"
+)
 _DIRECTIVE = re.compile(r"pgstrata:\s*(?P<word>[a-z-]+)(?P<rest>.*)", re.DOTALL)
 _LATER = {
     "batch": "backfills in batches",
@@ -88,7 +92,8 @@ def read_migration(file: str, text: str, name: FileName) -> MigrationFile:
         raise MigrationFailed(f"{file}:{error.line}:{error.column}: {error.message}") from error
     comments = [c for item in script.items for c in item.leading]
     no_transaction |= _directives(file, [*comments, *script.trailing])
-    items = [item for item in script.items if not _is_ignored(item)]
+    is_dump = _DUMP_HEAD.search(section) is not None
+    items = [item for item in script.items if not _is_ignored(item, is_dump=is_dump)]
     return MigrationFile(
         file=file,
         version=name.version,
@@ -121,9 +126,11 @@ def _statement(file: str, index: int, item: ScriptItem) -> FileStatement:
     )
 
 
-def _is_ignored(item: ScriptItem) -> bool:
-    """pg_dump frames its scripts by these two, which mean something to psql alone."""
-    return item.kind is ItemKind.META and _IGNORED_META.match(item.text) is not None
+def _is_ignored(item: ScriptItem, *, is_dump: bool) -> bool:
+    """pg_dump frames its scripts by two commands for psql, and lifts limits that are pgstrata's."""
+    if item.kind is ItemKind.META:
+        return _IGNORED_META.match(item.text) is not None
+    return is_dump and _DUMP_LIMIT.fullmatch(item.text) is not None
 
 
 def _directives(file: str, comments: list[Comment]) -> bool:
