@@ -19,13 +19,20 @@ from pgstrata.pg.script import checksum
 
 
 def reached(source: MigrationSource, journal: Journal, through: Through) -> list[SourceVersion]:
-    """Return the versions of which every phase up to `through` is complete, lowest first."""
+    """Return the versions of which all is done that was asked for, lowest first.
+
+    A later phase without files is marked in its turn, after the earlier phases of all versions; a
+    version that is done with its last file does not wait for that.
+    """
     completed = journal.completed
-    return [
-        version
-        for version in source.versions
-        if all((version.version.key, p.value) in completed for p in phases_through(through))
-    ]
+    phases = phases_through(through)
+
+    def is_reached(version: SourceVersion) -> bool:
+        key = version.version.key
+        wanted = [p for p in phases if p is phases[0] or version.of_phase(p)]
+        return all((key, p.value) in completed for p in wanted)
+
+    return [version for version in source.versions if is_reached(version)]
 
 
 def facts(source: MigrationSource, journal: Journal, through: Through) -> dict[str, object]:
