@@ -53,11 +53,11 @@ def declared(
     files: Mapping[str, str],
     *,
     timeouts: Mapping[str, str] | None = None,
-    **spec: str,
+    through: str = "Migrate",
+    schema: str = "public",
 ) -> list[Manifest]:
     """A database, to be reached by --database-url, and one schema's version in it."""
-    wanted = schema_version(version, files)
-    wanted["spec"] |= spec
+    wanted = schema_version(version, files, through=through, schema=schema)
     return [managed_database(timeouts=timeouts), wanted]
 
 

@@ -252,6 +252,10 @@ class PostgresServer:
         random = ("\\restrict", "\\unrestrict")
         return "".join(line for line in text.splitlines(True) if not line.startswith(random))
 
+    def dump(self, dbname: str) -> str:
+        """Return what pg_dump writes of schema and rows, owners left out."""
+        return self._client("pg_dump", "--no-owner", dbname=dbname)
+
     def wait_for_replay(self, primary: "PostgresServer", deadline: float = 30.0) -> None:
         """Wait until this standby has replayed all that was committed on `primary` up to now.
 
