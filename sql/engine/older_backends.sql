@@ -9,5 +9,9 @@ from pg_stat_activity as a
 where
     a.datname = current_database()
     and a.pid <> pg_backend_pid()
-    and a.application_name ~ ('^pgstrata:' || %(hash)s || ':[0-9]+$')
-    and split_part(a.application_name, ':', 3)::bigint < %(token)s
+    and pg_has_role(a.usesysid, 'USAGE')
+    and case
+        when a.application_name ~ ('^pgstrata:' || %(hash)s || ':[0-9]{1,18}$')
+            then split_part(a.application_name, ':', 3)::bigint < %(token)s
+        else false
+    end

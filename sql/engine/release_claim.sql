@@ -6,3 +6,4 @@ where
     and kind = %(kind)s
     and namespace = %(namespace)s
     and name = %(name)s
+    and uid = %(uid)s

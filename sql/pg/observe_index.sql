@@ -1,6 +1,6 @@
 -- The relation of a name: its definition if it is an index, whether it can be used, and who may
 -- still be building it. Builders come from pg_locks, not from pg_stat_progress_create_index, whose
--- columns are NULL for roles without pg_read_all_stats.
+-- columns are NULL for roles without pg_read_all_stats (pid is not). A vacuum builds nothing.
 -- Locks: none beyond the catalog's. Called by: pg/indexes.py.
 select
     c.relkind::text as relkind,
@@ -17,6 +17,8 @@ select
                 and l.relation = i.indrelid
                 and l.mode = 'ShareUpdateExclusiveLock'
                 and l.pid <> pg_backend_pid()
+                and l.pid not in (select v.pid from pg_stat_progress_vacuum as v)
+                and l.pid not in (select n.pid from pg_stat_progress_analyze as n)
         ),
         '{}'
     ) as builders

@@ -16,7 +16,6 @@ from pgstrata.engine.drive import KindHandler
 from pgstrata.engine.remains import collect_remains
 from pgstrata.pg.connect import pooler_of
 
-
 REMAINS_SECONDS = 10.0
 """When to look again while a deleted resource's build still runs on."""
 

@@ -67,7 +67,7 @@ async def check_claim(
         return True
     if take_over in {ANYONE, str(current)}:
         return True
-    if current.cluster == wanted.cluster != CLI_CLUSTER and await store.read(current.key) is None:
+    if current.cluster == wanted.cluster != CLI_CLUSTER and not await store.exists(current.key):
         return True
     raise ConflictingManager(
         f"{object_} is managed by {current.key.kind} {current.key.namespace}/{current.key.name} of "
@@ -100,5 +100,6 @@ async def release_claim(session: Session, object_: LockedObject, owner: Owner) -
         kind=owner.key.kind,
         namespace=owner.key.namespace,
         name=owner.key.name,
+        uid=owner.uid,
     )
     return rows > 0

@@ -164,7 +164,8 @@ async def exclusive(
             failpoint("exclusive.connected")
             await _acquire(session, object_)
             failpoint("exclusive.locked")
-            await monitor.run(
+            # On the session that holds the lock: one that lost it meanwhile cannot beat any more.
+            await session.run(
                 "engine/first_beat",
                 object=object_.text,
                 pid=session.pid,

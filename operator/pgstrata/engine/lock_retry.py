@@ -60,7 +60,7 @@ async def with_lock_retries(
                 raise
         holders = await lock_holders(session, targets)
         message = _message(what, targets, holders, lock_ms, tries)
-        await progress.say(Reason.LOCK_TIMEOUT, message)
+        await progress.repeat(Reason.LOCK_TIMEOUT, message)
         if not await _wait(session, targets, holders, progress, lock_ms=lock_ms, end=end):
             raise LockTimeout(f"{message}; next try in a few seconds")
         lock_ms = min(lock_ms * 2, longest)
@@ -83,10 +83,11 @@ async def _wait(
         now = _now()
         if now >= end:
             return False
-        old = any(h.prepared or h.age_seconds > OLD_SECONDS for h in holders)
+        # Whom the look cannot see (a table behind a foreign key, a view) may hold for long.
+        old = not holders or any(h.prepared or h.age_seconds > OLD_SECONDS for h in holders)
         if now >= (blind if old else busy):
             return True
-        was_old = old
+        was_old = old and bool(holders)
         await progress.pause(POLL_SECONDS)
         holders = await lock_holders(session, targets)
         if was_old and not any(h.prepared or h.age_seconds > OLD_SECONDS for h in holders):

@@ -41,6 +41,10 @@ class Progress:
         """Tell users what is going on."""
         await self._report.working(reason, message, self._step)
 
+    async def repeat(self, reason: Reason, message: str) -> None:
+        """Tell the same again with other figures: at once where the reason is new, else rarely."""
+        await self._report.working(reason, message, self._step, quiet=FIGURES_SECONDS)
+
     def begin(self, outline_id: str, number: int, total: int) -> None:
         """Note that step `number` (from 0) of `total` begins; it is told with what is said next."""
         self._step = ProgressStatus(step=outline_id, done=number, total=total, unit="steps")

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from pgstrata.core.api_status import ConditionStatus, KindStatus, ProgressStatus
 from pgstrata.core.reasons import Reason, Situation
 from pgstrata.core.resource import RECONCILE_ANNOTATION, Clock, ObjectStore, RawResource
-from pgstrata.engine.status import READY, RECONCILING, Claim, conditions, standing
+from pgstrata.engine.status import READY, RECONCILING, STALLED, Claim, conditions, standing
 
 StatusT = TypeVar("StatusT", bound=KindStatus)
 
@@ -64,6 +64,10 @@ class Reporter(Generic[StatusT]):
         if changed or time.monotonic() - self._written_at > quiet:
             await self._write(reason, message, stalled=False)
 
+    def is_said(self, reason: Reason) -> bool:
+        """Whether the status gives this reason for the newest generation."""
+        return self._said(READY) == reason
+
     async def conclude(self, reason: Reason, message: str, *, stalled: bool = False) -> None:
         """Write how the look ended, and tell of it in an event where it is news."""
         if "progress" in type(self.status).model_fields:
@@ -99,18 +103,29 @@ class Reporter(Generic[StatusT]):
         self._written_status = written
         old = before.get(READY)
         new = claims[0]
-        if old is None or (old.status, old.reason) != (new.status, new.reason):
+        now_stalled = any(claim.type == STALLED for claim in claims)
+        if old is None or (old.status, old.reason, STALLED in before) != (
+            new.status,
+            new.reason,
+            now_stalled,
+        ):
             situation = Situation.STALLED if stalled else reason.situation
             await self.event(
                 reason, message, warning=situation in {Situation.RETRY, Situation.STALLED}
             )
 
     def _own_claims(self) -> list[Claim]:
-        """The kind's own conditions: those set in this look, else those that stood before."""
+        """The kind's own conditions: those set in this look, else those that stood before.
+
+        What was said of an earlier generation says nothing of this one.
+        """
+        is_current = self.status.observed_generation == self._raw.generation
         kept = {
             c.type: Claim(c.type, c.status, c.reason, c.message)
+            if is_current
+            else Claim(c.type, ConditionStatus.UNKNOWN, Reason.PROGRESSING, "not looked at yet")
             for c in self.status.conditions
-            if c.type not in {READY, RECONCILING, "Stalled"}
+            if c.type not in {READY, RECONCILING, STALLED}
         }
         return list({**kept, **self._flags}.values())
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 
 from pgstrata.core.errors import ConnectionFailed, Interrupted, PgstrataError
+from pgstrata.core.reasons import Reason
 from pgstrata.engine.context import Context
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
@@ -42,7 +43,9 @@ async def run(
         ctx.report.know_when_written(plan=rest)
         outline = step.outline
         progress.begin(outline.id, number, total)
-        await progress.say(outline.reason, f"step {number + 1} of {total}: {outline.title}")
+        # A step that waited for a lock at the last look most likely does so again.
+        if number or not ctx.report.is_said(Reason.LOCK_TIMEOUT):
+            await progress.say(outline.reason, f"step {number + 1} of {total}: {outline.title}")
         failpoint("step.before")
         await _guarded(step, work, ctx, progress)
         failpoint("step.after")

@@ -26,16 +26,17 @@ class Move(Enum):
 
 
 def next_move(
-    observed: ObservedIndex | None, *, has_wanted_shape: bool, failed_builds: int
+    observed: ObservedIndex | None, *, table_oid: int, has_wanted_shape: bool, failed_builds: int
 ) -> Move:
     """Return the move that brings the index closer to existing and being valid.
 
     Args:
         observed: the relation of the wanted name now, or None.
+        table_oid: of the table that the index is wanted on.
         has_wanted_shape: its definition is the wanted one; of no matter where nothing is observed.
         failed_builds: builds of this step that ended without a valid index.
     """
-    if observed is not None and not observed.is_index:
+    if observed is not None and (not observed.is_index or observed.table_oid != table_oid):
         return Move.REFUSE_OTHER_RELATION
     if observed is not None and observed.is_valid:
         return Move.FINISHED if has_wanted_shape else Move.REFUSE_OTHER_DEFINITION

@@ -8,7 +8,13 @@ one that fires leaves an INVALID index; whoever is waited for is named in the pr
 from dataclasses import dataclass
 
 from pgstrata.core.api_status import ProgressStatus
-from pgstrata.core.errors import AccessDenied, Blocked, MigrationFailed, VerificationFailed
+from pgstrata.core.errors import (
+    AccessDenied,
+    Blocked,
+    DiskFull,
+    MigrationFailed,
+    VerificationFailed,
+)
 from pgstrata.core.reasons import Reason
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
@@ -46,6 +52,7 @@ class _Table:
     schema: str
     name: str
     relkind: str
+    oid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +154,28 @@ class BuildIndex:
         return IndexName(table.schema, str(self._wanted.name))
 
     async def _decide(self, session: Session, name: IndexName, failed_builds: int) -> Move:
+        table = await self._table(session)
         observed = await observe_index(session, name)
         same = (
             observed is not None
             and observed.is_valid
-            and await self._has_wanted_shape(session, observed)
+            and observed.table_oid == table.oid
+            and await self._has_wanted_shape(session, table, observed)
         )
-        return next_move(observed, has_wanted_shape=same, failed_builds=failed_builds)
+        return next_move(
+            observed, table_oid=table.oid, has_wanted_shape=same, failed_builds=failed_builds
+        )
 
-    async def _has_wanted_shape(self, session: Session, observed: ObservedIndex) -> bool:
-        """Compare with the same index on an empty copy of the table, which is rolled back."""
-        table = await self._table(session)
+    async def _has_wanted_shape(
+        self, session: Session, table: _Table, observed: ObservedIndex
+    ) -> bool:
+        """Compare with the same index on an empty copy of the table, which is rolled back.
+
+        An expression over the table's own row type cannot be built on the copy; then the texts,
+        as the parser prints them, must do.
+        """
         create = on_other_table(self._statement.text, _SHAPE, _SHAPE_INDEX)
+        found = normalise_definition(observed.definition)
         copy = compose(
             "CREATE TEMPORARY TABLE pgstrata_shape (LIKE {source})",
             source=(table.schema, table.name),
@@ -168,9 +185,12 @@ class BuildIndex:
                 await session.execute(copy)
             except InsufficientPrivilege as error:
                 raise AccessDenied(self._no_copy(session, error)) from error
-            await session.execute(verbatim(create))
-            wanted = await session.one("migrations/shape_definition", _Definition)
-        return normalise_definition(wanted.definition) == normalise_definition(observed.definition)
+            try:
+                await session.execute(verbatim(create))
+                wanted = await session.one("migrations/shape_definition", _Definition)
+            except StatementFailed:
+                return _without_method(normalise_definition(create)) == _without_method(found)
+        return normalise_definition(wanted.definition) == found
 
     async def _build(self, work: Exclusive, progress: Progress, name: IndexName) -> bool:
         """Return whether the build ended well; a duplicate key, the data's fault, is raised."""
@@ -184,6 +204,9 @@ class BuildIndex:
                 Reason.BUILDING_INDEX, f"building {name} was interrupted: {error.message}"
             )
             return False
+        except DiskFull:
+            await drop_invalid_index(session, name)  # what it wrote so far keeps the disk full
+            raise
         except StatementFailed as error:
             # An INVALID index costs writers and is of no use to anybody.
             await drop_invalid_index(session, name)
@@ -221,7 +244,9 @@ class BuildIndex:
     def _refusal(self, move: Move, name: IndexName, failed_builds: int) -> str:
         match move:
             case Move.REFUSE_OTHER_RELATION:
-                return f"{self._place}: {name} exists and is no index; rename or drop it"
+                return (
+                    f"{self._place}: {name} exists and is no index of this table; rename or drop it"
+                )
             case Move.REFUSE_OTHER_DEFINITION:
                 return (
                     f"{self._place}: an index {name} with another definition exists; drop or "
@@ -256,3 +281,8 @@ class _Gauge:
             total=(seen.blocks_total if blocks else seen.tuples_total) or None,
             unit="blocks" if blocks else "tuples",
         )
+
+
+def _without_method(definition: str) -> str:
+    """PostgreSQL prints the default access method, which a file need not name."""
+    return definition.replace(" USING btree ", " ")

@@ -84,7 +84,7 @@ def check_rights(
     if observed.exists and not observed.may_create:
         missing[f"schema {schema}"] = f"GRANT USAGE, CREATE ON SCHEMA {quoted(schema)} TO {role};"
     for statement in pending:
-        if statement.what.kind not in _OWNERS_ONLY:
+        if statement.what.kind not in _OWNERS_ONLY or _may_be_granted(statement):
             continue
         for lock in statement.what.locks:
             table = observed.tables.get(lock.table)
@@ -99,6 +99,11 @@ def check_rights(
             f"role {session.facts.role} lacks rights on {', '.join(missing)}; an administrator can "
             f"run: {' '.join(missing.values())}"
         )
+
+
+def _may_be_granted(statement: FileStatement) -> bool:
+    """TRUNCATE and LOCK TABLE are rights that others than the owner may have."""
+    return statement.text.split(maxsplit=1)[0].upper() in {"TRUNCATE", "LOCK"}
 
 
 async def check_syntax(

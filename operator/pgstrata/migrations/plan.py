@@ -4,6 +4,7 @@ All Expand, then all Migrate, each in version order; contract files are judged a
 by this release. Raises the errors of checks.py, and MigrationFailed for what cannot be grouped.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ from pgstrata.migrations.spec import Phase, Through
 from pgstrata.pg.lock_modes import RelationRef
 
 _TITLE_LENGTH = 100
+_SECRET = re.compile(r"\bpassword\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ def _title(file: MigrationFile, group: Group) -> str:
         return f"{file.file}: nothing to run"
     first: FileStatement = group.statements[0]
     what = " ".join(first.text.split())
+    if _SECRET.search(what):  # titles are shown in status and events
+        what = f"{' '.join(what.split()[:2])} … (not shown: it may hold a password)"
     what = what if len(what) <= _TITLE_LENGTH else what[: _TITLE_LENGTH - 1] + "…"
     more = len(group.statements) - 1
     return f"{file.file}:{first.line}: {what}" + (f" (and {more} more)" if more else "")

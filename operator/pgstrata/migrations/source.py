@@ -19,7 +19,7 @@ from pgstrata.pg.texts import sql_root
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 _GZIP_MAGIC = b"\x1f\x8b"
-_LARGE = 256 * 1024
+_LARGE = 32 * 1024
 """Characters of a source from which on it is parsed beside the event loop."""
 _GZIP_WINDOW = 31
 """zlib's number for a gzip header with the largest window."""
@@ -121,9 +121,12 @@ def _decode(file: str, value: bytes) -> str:
     """Return a file's text; gzip is known by its first bytes."""
     if value.startswith(_GZIP_MAGIC):
         try:
-            value = zlib.decompressobj(_GZIP_WINDOW).decompress(value, MAX_FILE_BYTES + 1)
+            stream = zlib.decompressobj(_GZIP_WINDOW)
+            value = stream.decompress(value, MAX_FILE_BYTES + 1)
         except zlib.error:
             raise MigrationFailed(f"file {file} is not whole: gzip cannot read it") from None
+        if len(value) <= MAX_FILE_BYTES and (not stream.eof or stream.unused_data):
+            raise MigrationFailed(f"file {file} is not whole: its gzip stream is cut, or not alone")
     if len(value) > MAX_FILE_BYTES:
         raise InvalidSpec(f"file {file} has more than {MAX_FILE_BYTES // 1024**2} MiB")
     try:

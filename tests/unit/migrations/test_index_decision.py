@@ -6,8 +6,14 @@ from pgstrata.migrations.index_decision import MAX_BUILDS, Move, next_move
 from pgstrata.pg.indexes import ObservedIndex
 
 
-def index(*, valid: bool, builders: tuple[int, ...] = (), relkind: str = "i") -> ObservedIndex:
-    return ObservedIndex(relkind, "definition", valid, 1, builders)
+TABLE = 1
+OTHER_TABLE = 2
+
+
+def index(
+    *, valid: bool, builders: tuple[int, ...] = (), relkind: str = "i", table: int = TABLE
+) -> ObservedIndex:
+    return ObservedIndex(relkind, "definition", valid, table, builders)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +42,20 @@ def index(*, valid: bool, builders: tuple[int, ...] = (), relkind: str = "i") ->
             Move.REFUSE_OTHER_RELATION,
             id="the name is a table's",
         ),
+        pytest.param(
+            index(valid=True, table=OTHER_TABLE),
+            True,
+            0,
+            Move.REFUSE_OTHER_RELATION,
+            id="the name is of another table's index",
+        ),
+        pytest.param(
+            index(valid=False, table=OTHER_TABLE),
+            False,
+            0,
+            Move.REFUSE_OTHER_RELATION,
+            id="remains on another table are not ours to drop",
+        ),
         pytest.param(None, False, MAX_BUILDS, Move.GIVE_UP, id="it keeps failing"),
         pytest.param(
             index(valid=False), False, MAX_BUILDS, Move.GIVE_UP, id="it keeps leaving remains"
@@ -45,4 +65,7 @@ def index(*, valid: bool, builders: tuple[int, ...] = (), relkind: str = "i") ->
 def test_the_catalog_alone_decides_the_next_move(
     observed: ObservedIndex | None, same: bool, failed_builds: int, move: Move
 ) -> None:
-    assert next_move(observed, has_wanted_shape=same, failed_builds=failed_builds) is move
+    decided = next_move(
+        observed, table_oid=TABLE, has_wanted_shape=same, failed_builds=failed_builds
+    )
+    assert decided is move
