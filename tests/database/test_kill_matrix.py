@@ -73,6 +73,19 @@ def test_runs_that_die_one_after_the_other_come_to_the_end_all_the_same(
     scenario.assert_reached()
 
 
+@pytest.mark.parametrize("scenario", ["shop"], indirect=True)
+def test_the_shop_ends_with_the_settings_that_its_files_ask_for(scenario: Undisturbed) -> None:
+    """What a run and its successor agree upon could still be wrong in both."""
+    ledger = scenario.end.rows["shop.ledger"]
+    for entry in (
+        '("work_mem locally 3MB")',
+        '("work_mem of the file 7MB")',
+        '("still 7MB")',
+        '("work_mem was left true")',
+    ):
+        assert ledger.count(entry) == 1
+
+
 def worth_dying_at(scenario: str, places: tuple[str, ...]) -> tuple[str, ...]:
     """All places, but for index builds that another scenario goes through in the same way."""
     if scenario == "monitoring-from-nothing":

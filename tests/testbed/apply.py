@@ -170,7 +170,7 @@ def write_manifests(
         source: the SchemaVersion's `source`, for example {"inline": {file name: SQL}}.
     """
     documents: list[dict[str, object]] = [
-        _document("ManagedDatabase", "database", {"connection": {"secretRef": {"name": "none"}}}),
+        _DATABASE,
         _document(
             "SchemaVersion",
             name,
@@ -195,3 +195,15 @@ def _document(kind: str, name: str, spec: Mapping[str, object]) -> dict[str, obj
         "metadata": {"name": name},
         "spec": dict(spec),
     }
+
+
+_DATABASE = _document(
+    "ManagedDatabase", "database", {"connection": {"secretRef": {"name": "none"}}}
+)
+
+
+def write_database_manifest(directory: Path) -> Path:
+    """Write a ManagedDatabase alone; return the file, for `apply -f`."""
+    file = directory / "database.json"
+    file.write_text(json.dumps(_DATABASE))
+    return file
