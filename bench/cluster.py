@@ -22,7 +22,8 @@ from tests.testbed.scratch import scratch
 MAJOR = 18
 DBNAME = "bench"
 CRDS = Path(__file__).parents[1] / "crds"
-NAMESPACE = "default"
+PATIENT_LEASE = {"PGSTRATA_LEASE_DURATION": "60s", "PGSTRATA_LEASE_RENEW_DEADLINE": "50s"}
+"""A machine that does other things beside must not end the operator in the middle."""
 
 _FILES: dict[str, JsonValue] = {
     "001_table.sql": "CREATE TABLE t (id integer PRIMARY KEY);",

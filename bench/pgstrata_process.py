@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,19 +116,23 @@ class Operator:
 
     def wait_until_ready(self, count: int, deadline: float) -> None:
         """Wait until the last looks at so many SchemaVersions found them Ready."""
-        end = time.monotonic() + deadline
-        while (ready := self._ready()) < count:
-            if time.monotonic() > end:
-                raise CommandFailed(f"{ready:.0f} of {count} are Ready after {deadline:g} s")
-            time.sleep(_PAUSE)
+        self._wait(lambda: self._ready() >= count, deadline, f"{count} SchemaVersions are Ready")
 
     def wait_until_idle(self, deadline: float) -> None:
         """Wait until no look runs and none is due."""
+        self._wait(self._is_idle, deadline, "no look runs or is due")
+
+    def _wait(self, ready: Callable[[], bool], deadline: float, what: str) -> None:
         end = time.monotonic() + deadline
-        while self.metric("pgstrata_queue_depth") + self.metric("pgstrata_runs_active"):
-            if time.monotonic() > end:
-                raise CommandFailed(f"the operator has not been at rest for {deadline:g} s")
+        while not ready():
+            if not self._process.alive or time.monotonic() > end:
+                raise CommandFailed(f"not within {deadline:g} s: {what}\n{self._process.tail()}")
             time.sleep(_PAUSE)
+
+    def _is_idle(self) -> bool:
+        """No answer is no sign of rest: what leads says so."""
+        looks = self.metric("pgstrata_queue_depth") + self.metric("pgstrata_runs_active")
+        return bool(self.metric("pgstrata_leader")) and not looks
 
     def _ready(self) -> float:
         return self.metric("pgstrata_resources", kind="SchemaVersion", situation="ready")

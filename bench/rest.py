@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bench.cluster import DBNAME, Cluster, cluster
+from bench.cluster import DBNAME, PATIENT_LEASE, Cluster, cluster
 from bench.figures import Figure, Goal, Measurement
 from bench.options import Options
 from bench.pgstrata_process import Operator, Usage
@@ -146,7 +146,9 @@ def _per_look(seen: _Window) -> tuple[Figure, ...]:
 
 @contextmanager
 def _operator(bed: Cluster, name: str, settings: Mapping[str, str]) -> Iterator[Operator]:
-    with Operator.running(bed.plane.kubeconfig, bed.directory / name, settings) as operator:
+    with Operator.running(
+        bed.plane.kubeconfig, bed.directory / name, {**PATIENT_LEASE, **settings}
+    ) as operator:
         yield operator
 
 

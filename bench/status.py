@@ -11,7 +11,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
-from bench.cluster import Cluster, cluster, document, name_of, schema_version
+from bench.cluster import PATIENT_LEASE, Cluster, cluster, document, name_of, schema_version
 from bench.figures import Figure, Goal, Measurement, median, percentile
 from bench.manifests import Manifest
 from bench.options import Options
@@ -44,7 +44,9 @@ def measure(options: Options) -> Measurement:
     changed: list[_Seen] = []
     with (
         cluster() as bed,
-        Operator.running(bed.plane.kubeconfig, bed.directory / "operator") as operator,
+        Operator.running(
+            bed.plane.kubeconfig, bed.directory / "operator", PATIENT_LEASE
+        ) as operator,
     ):
         bed.fill(operator, RESOURCES, _FILL_SECONDS)
         with Watch(bed.plane.kubeconfig, bed.directory) as watch:
