@@ -88,9 +88,10 @@ create table pgstrata.step (
     first_statement integer not null,
     title text not null,
     checksums text [] not null,
-    state text not null check (state in ('Started', 'Applied')),
+    state text not null check (state in ('Started', 'Failed', 'Applied')),
     token bigint not null,
     leftover text,
+    error text,
     started_at timestamptz not null default clock_timestamp(),
     finished_at timestamptz,
     primary key (object, id)

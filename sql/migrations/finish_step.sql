@@ -13,7 +13,7 @@ values
 )
 on conflict (object, id) do update
 set
-    state = case s.state when 'Started' then 'Applied' end,
+    state = case when s.state <> 'Applied' then 'Applied' end,
     checksums = excluded.checksums,
     title = excluded.title,
     token = excluded.token,

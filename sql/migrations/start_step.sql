@@ -9,8 +9,10 @@ values
 )
 on conflict (object, id) do update
 set
+    state = 'Started',
     checksums = excluded.checksums,
     title = excluded.title,
     token = excluded.token,
-    leftover = excluded.leftover
-where s.state = 'Started'
+    leftover = excluded.leftover,
+    error = null
+where s.state <> 'Applied'

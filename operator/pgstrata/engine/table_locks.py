@@ -111,8 +111,10 @@ async def lock_holders(session: Session, targets: Sequence[LockTarget]) -> list[
     )
 
 
-async def take_locks(session: Session, targets: Sequence[LockTarget], lock_ms: int) -> None:
+async def take_locks(session: Session, targets: Sequence[LockTarget], lock_ms: int) -> int:
     """Take the strong locks of a group inside its transaction, all under one deadline.
+
+    Returns the milliseconds that are left of it.
 
     Weak locks are left to the statements: nobody stalls behind them. Raises LockNotAvailable, and
     WaitingForVacuum where a vacuum that prevents wraparound holds a table.
@@ -133,6 +135,7 @@ async def take_locks(session: Session, targets: Sequence[LockTarget], lock_ms: i
         if left <= 0:
             raise LockNotAvailable("55P03", f"the locks of the group were not had in {lock_ms} ms")
         await _lock(session, target, LockMode(target.mode), left, only=False)
+    return round((end - time.monotonic()) * 1000)
 
 
 async def _lock(

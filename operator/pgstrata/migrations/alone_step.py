@@ -5,23 +5,29 @@ Such a statement and its journal entry cannot be one: after a crash between the 
 time. The plan says so. What can be seen in the catalog is looked at first.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from pgstrata.core.errors import AccessDenied, MigrationFailed
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.lock_retry import with_lock_retries
 from pgstrata.engine.plan import Outline
 from pgstrata.engine.progress import Progress
-from pgstrata.engine.table_locks import resolve_locks
-from pgstrata.migrations.groups import Group
-from pgstrata.migrations.journal import Entry, finish_step, start_step
+from pgstrata.engine.table_locks import LockTarget, resolve_locks
+from pgstrata.migrations.groups import SELF_COMMITTING, Group
+from pgstrata.migrations.journal import Entry, fail_step, finish_step, start_step, step_before
+from pgstrata.migrations.outside import (
+    detach_is_done,
+    index_is_gone,
+    remove_reindex_leftovers,
+)
 from pgstrata.migrations.settings import settle, unsettle
 from pgstrata.migrations.statement_failure import explain, timed_out
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed, StatementTimeout
-from pgstrata.pg.quoting import quoted_relation
-from pgstrata.pg.session import verbatim
-from pgstrata.pg.timeouts import StatementClass
+from pgstrata.pg.session import Session, verbatim
+from pgstrata.pg.timeouts import Limits, StatementClass, limits_of
 
 _TIMEOUT_TRIES = 3
 _CLASSES = {
@@ -35,16 +41,6 @@ _CLASSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Started:
-    started: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    found: bool
-
-
-@dataclass(frozen=True, slots=True)
 class RunAlone:
     """Run the group's one statement outside any transaction."""
 
@@ -54,36 +50,47 @@ class RunAlone:
     schema: str
 
     async def probe(self, work: Exclusive) -> bool:
-        """An index that this step began to drop and that is gone needs no second drop."""
+        """Where it began before, see what the catalog shows of it, and finish what is half done.
+
+        Raises MigrationFailed for a statement that failed before and may have committed a part: it
+        is not run again as it stands.
+        """
         await settle(work, self.schema, self.entry.file, self.group)
-        if self.group.first.what.kind is not StatementKind.DROP_INDEX_CONCURRENTLY:
+        before = await step_before(work, self.entry)
+        if before is None:
             return False
-        before = await work.session.one(
-            "migrations/step_was_started",
-            _Started,
-            object=work.fence.object.text,
-            id=self.entry.id,
-        )
-        return before.started and not await self._index_exists(work)
+        kind = self.group.first.what.kind
+        if kind in SELF_COMMITTING and before.has_failed(self.entry):
+            raise MigrationFailed(
+                f"{before.error}; it may have committed a part of its work, so that it is not run "
+                "again as it stands: make it safe to run again, and change its text"
+            )
+        match kind:
+            case StatementKind.DROP_INDEX_CONCURRENTLY:
+                return await index_is_gone(work, self.group)
+            case StatementKind.DETACH_CONCURRENTLY:
+                return await detach_is_done(work, self.group)
+            case _:
+                return False
 
     async def execute(self, work: Exclusive, progress: Progress) -> None:
         await start_step(work, self.entry, None)
         failpoint("alone.started")
         session = work.session
         statement = self.group.first
-        kind = _CLASSES.get(statement.what.kind, StatementClass.OTHER)
         targets = await resolve_locks(session, self.group.locks)
         timeouts = 0
 
         async def attempt(lock_ms: int) -> None:
             nonlocal timeouts
-            del lock_ms  # outside a transaction no lock can be taken up front
-            await session.limit(kind)
+            if statement.what.kind is StatementKind.REINDEX_CONCURRENTLY:
+                await remove_reindex_leftovers(work, self.group)
+            await session.limit_to(self._limits(session, targets, lock_ms))
             try:
                 await session.execute(verbatim(statement.text))
             except StatementTimeout as error:
                 timeouts += 1
-                if timeouts >= _TIMEOUT_TRIES:
+                if timeouts >= _TIMEOUT_TRIES or statement.what.kind in SELF_COMMITTING:
                     raise timed_out(
                         self.entry.file,
                         statement,
@@ -99,9 +106,34 @@ class RunAlone:
                 if session.is_open:
                     await session.limit(StatementClass.LOOK)
 
-        await with_lock_retries(attempt, targets, session, progress, self.entry.title)
+        if statement.what.kind in SELF_COMMITTING:
+            await self._once(work, attempt)
+        else:
+            await with_lock_retries(attempt, targets, session, progress, self.entry.title)
         unsettle(work, self.group)
         failpoint("alone.executed")
+
+    async def _once(self, work: Exclusive, attempt: Callable[[int], Awaitable[None]]) -> None:
+        """Run what may commit by itself, one time; remember a failure, so that nothing repeats."""
+        try:
+            await attempt(round(work.session.target.timeouts.lock * 1000))
+        except (StatementFailed, MigrationFailed, AccessDenied) as error:
+            message = error.message
+            if isinstance(error, StatementFailed):
+                message = f"{self.entry.file.place(self.group.first)}: {message}"
+            await fail_step(work, self.entry, message)
+            raise MigrationFailed(message) from error
+
+    def _limits(self, session: Session, targets: list[LockTarget], lock_ms: int) -> Limits:
+        """By class; what takes a strong lock waits for it no longer than others may stall."""
+        kind = _CLASSES.get(self.group.first.what.kind, StatementClass.OTHER)
+        limits = limits_of(kind, session.target.timeouts, session.facts.deadlock_ms)
+        if any(t.is_strong for t in targets):
+            other = limits_of(
+                StatementClass.OTHER, session.target.timeouts, session.facts.deadlock_ms
+            )
+            return Limits(lock_ms, other.statement_ms)
+        return limits
 
     async def verify(self, work: Exclusive) -> None:
         """The statement failed or did it, as far as anybody can see."""
@@ -109,13 +141,3 @@ class RunAlone:
     async def record(self, work: Exclusive) -> None:
         async with work.journalled():
             await finish_step(work, self.entry)
-
-    async def _index_exists(self, work: Exclusive) -> bool:
-        names = [lock.table for lock in self.group.locks if lock.is_index]
-        for name in names:
-            seen = await work.session.one(
-                "migrations/relation_exists", _Found, name=quoted_relation(name)
-            )
-            if seen.found:
-                return True
-        return False

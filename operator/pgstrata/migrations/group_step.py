@@ -21,11 +21,15 @@ from pgstrata.migrations.settings import settle, unsettle
 from pgstrata.migrations.statement_failure import explain, timed_out
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed, StatementTimeout
-from pgstrata.pg.session import verbatim
-from pgstrata.pg.timeouts import Limits
+from pgstrata.pg.lock_modes import LockMode
+from pgstrata.pg.session import Session, verbatim
+from pgstrata.pg.timeouts import Limits, StatementClass, limits_of
 
 TIMEOUT_TRIES = 3
 _SHORTEST_MS = 10
+_SHORTEST_LOCK_MS = 50
+_SCANS = frozenset({StatementKind.VALIDATE_CONSTRAINT, StatementKind.REFRESH_CONCURRENTLY})
+"""Steps of their own that read a whole table under a lock which stops nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +78,25 @@ class RunGroup:
     async def _attempt(self, work: Exclusive, targets: list[LockTarget], lock_ms: int) -> None:
         """Run the transaction once; `lock_ms` bounds the wait for all locks together."""
         session = work.session
-        timeouts = session.target.timeouts
         has_strong = any(t.is_strong for t in targets)
-        wait_ms = lock_ms if has_strong else round(timeouts.lock * 1000)
-        limits = Limits(wait_ms, round(timeouts.statement * 1000))
+        limits = self._limits(session, targets, lock_ms)
         last = self.group.statements[-1] if self.group.statements else None
         try:
             async with work.group(limits) as transaction:
                 failpoint("group.begun")
                 if has_strong:
-                    await take_locks(session, targets, lock_ms)
+                    left = await take_locks(session, targets, lock_ms)
                     failpoint("group.locked")
+                    # Locks that the text does not name must fit into the same deadline.
+                    limits = Limits(max(left, _SHORTEST_LOCK_MS), limits.statement_ms)
                     await session.limit_to(limits, local=True)
                 await self._run_statements(work, limits)
                 transaction.closing.extend(step_finished(work, self.entry))
                 failpoint("group.before_commit")
+        except StatementTimeout as error:
+            if last is None:
+                raise
+            raise _TimedOut(last) from error  # at COMMIT
         except StatementFailed as error:
             if last is None or isinstance(error, LockNotAvailable):
                 raise
@@ -97,11 +105,24 @@ class RunGroup:
             ) from error  # a deferred constraint
         failpoint("group.committed")
 
+    def _limits(self, session: Session, targets: list[LockTarget], lock_ms: int) -> Limits:
+        """Weak locks stall nobody, so that they may be waited for until a vacuum has given way."""
+        timeouts, deadlock_ms = session.target.timeouts, session.facts.deadlock_ms
+        patient = limits_of(StatementClass.SCAN, timeouts, deadlock_ms)
+        if any(s.what.kind in _SCANS for s in self.group.statements[:1]):
+            return patient
+        limits = limits_of(StatementClass.OTHER, timeouts, deadlock_ms)
+        if any(t.is_strong for t in targets):
+            return Limits(lock_ms, limits.statement_ms)
+        if any(t.mode == LockMode.SHARE_UPDATE_EXCLUSIVE for t in targets):
+            return Limits(max(limits.lock_ms, patient.lock_ms), limits.statement_ms)
+        return limits
+
     async def _run_statements(self, work: Exclusive, limits: Limits) -> None:
         """Run the statements; together they get no more time than one of them may have."""
         end = time.monotonic() + limits.statement_ms / 1000
         for number, statement in enumerate(self.group.statements):
-            if number:
+            if number and limits.statement_ms:
                 left = max(round((end - time.monotonic()) * 1000), _SHORTEST_MS)
                 if left < limits.statement_ms * 0.9:
                     await work.session.limit_to(Limits(limits.lock_ms, left), local=True)

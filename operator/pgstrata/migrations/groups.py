@@ -6,6 +6,7 @@ alone; what lies between is one transaction, and so is what stands between BEGIN
 the settings that were made before it, so that a resumed file has them too.
 """
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -53,8 +54,15 @@ class Group:
 
 
 _BEGIN_TEXTS = frozenset({"begin", "begin work", "begin transaction", "start transaction"})
+_SESSION_BOUND = re.compile(
+    r"create\s+(?:or\s+replace\s+)?(?:(?:local|global)\s+)?temp(?:orary)?\s"
+    r"|prepare\s+(?!transaction\b)"
+    r"|declare\s.*\bwith\s+hold\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Temporary tables, prepared statements, cursors that outlive their transaction."""
 _SETTINGS = frozenset({Kind.SET, Kind.RESET})
-_ONCE_MORE_SAFE = frozenset({Kind.CALL, Kind.DO_BLOCK, Kind.UNKNOWN})
+SELF_COMMITTING = frozenset({Kind.CALL, Kind.DO_BLOCK, Kind.UNKNOWN})
 """What no-transaction runs outside a transaction, because it may commit by itself."""
 
 
@@ -73,7 +81,19 @@ class _Cutter:
         if self.begin is not None:
             raise MigrationFailed(f"{self.file.place(self.begin)}: BEGIN without COMMIT")
         self._close()
+        self._refuse_session_objects()
         return tuple(self.groups)
+
+    def _refuse_session_objects(self) -> None:
+        """What lives in a session is gone when a later group runs in another one."""
+        for group in self.groups[:-1]:
+            for statement in group.statements:
+                if _SESSION_BOUND.match(statement.text):
+                    raise MigrationFailed(
+                        f"{self.file.place(statement)}: what this makes lives as long as a "
+                        "session, and groups behind it may run in another one; put all that uses "
+                        "it between one BEGIN and COMMIT at the file's end, or make a real table"
+                    )
 
     def _take(self, statement: FileStatement) -> None:
         what = statement.what
@@ -136,7 +156,7 @@ class _Cutter:
                     f"{self.file.place(statement)}: CREATE INDEX CONCURRENTLY needs a name for the "
                     "index, by which an unfinished build is found again"
                 )
-        elif not statement.what.is_transactional or statement.what.kind in _ONCE_MORE_SAFE:
+        elif not statement.what.is_transactional or statement.what.kind in SELF_COMMITTING:
             kind = GroupKind.ALONE
         self.groups.append(Group(kind, (statement,), tuple(self.settings)))
 

@@ -119,6 +119,11 @@ class BuildIndex:
             await finish_step(work, self.entry)
 
     @property
+    def index_name(self) -> str:
+        """The index's own name, without its schema."""
+        return str(self._wanted.name)
+
+    @property
     def _statement(self) -> FileStatement:
         return self.group.first
 
@@ -151,7 +156,7 @@ class BuildIndex:
     async def _name(self, session: Session) -> IndexName:
         """An index stands in the schema of its table."""
         table = await self._table(session)
-        return IndexName(table.schema, str(self._wanted.name))
+        return IndexName(table.schema, self.index_name)
 
     async def _decide(self, session: Session, name: IndexName, failed_builds: int) -> Move:
         table = await self._table(session)

@@ -55,6 +55,20 @@ class JournalStep:
 
 
 @dataclass(frozen=True, slots=True)
+class StepBefore:
+    """A step outside a transaction as an earlier run left it."""
+
+    state: str
+    checksums: Sequence[str]
+    error: str
+    """Why it failed, where it did."""
+
+    def has_failed(self, entry: "Entry") -> bool:
+        """Whether this very statement has failed before."""
+        return self.state == "Failed" and tuple(self.checksums) == entry.checksums
+
+
+@dataclass(frozen=True, slots=True)
 class Journal:
     """All that the control schema knows of one schema."""
 
@@ -123,6 +137,21 @@ async def start_step(work: Exclusive, entry: Entry, leftover: str | None) -> Non
     """Write down that a step outside a transaction begins, in a transaction of its own."""
     async with work.journalled():
         await work.session.run("migrations/start_step", **_columns(work, entry), leftover=leftover)
+
+
+async def fail_step(work: Exclusive, entry: Entry, error: str) -> None:
+    """Write down why a statement failed that may have committed part of its work before."""
+    async with work.journalled():
+        await work.session.run(
+            "migrations/fail_step", object=work.fence.object.text, id=entry.id, error=error
+        )
+
+
+async def step_before(work: Exclusive, entry: Entry) -> StepBefore | None:
+    """Return what an earlier run wrote about a step that did not finish, or None."""
+    return await work.session.one_or_none(
+        "migrations/step_before", StepBefore, object=work.fence.object.text, id=entry.id
+    )
 
 
 async def finish_step(work: Exclusive, entry: Entry) -> None:

@@ -22,6 +22,7 @@ from pgstrata.engine.plan import Plan, plan_status
 from pgstrata.engine.remains import collect_remains
 from pgstrata.engine.run import run
 from pgstrata.migrations.journal import Journal, read_journal
+from pgstrata.migrations.leftovers import discard_unwanted
 from pgstrata.migrations.observe import check_rights, check_syntax, observe_schema
 from pgstrata.migrations.plan import make_plan, pending_statements, phases_through
 from pgstrata.migrations.projection import facts, is_complete
@@ -60,6 +61,7 @@ async def reconcile(resource: Resource[SchemaVersionSpec], ctx: Context) -> Outc
             if seen.must_claim:
                 await write_claim(work, ctx.owner)
                 await collect_remains(work.session, ctx)
+            await discard_unwanted(work, seen.plan)
             try:
                 await run(seen.plan, work, ctx)
             except PgstrataError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pgstrata.core.errors import MigrationFailed
 from pgstrata.migrations.spec import Phase
 from pgstrata.migrations.versions import FileName, Version
-from pgstrata.pg.classification import Classification
+from pgstrata.pg.classification import Classification, StatementKind
 from pgstrata.pg.classify import classify
 from pgstrata.pg.script import (
     Comment,
@@ -59,6 +59,7 @@ class MigrationFile:
         return f"{self.file}:{line}:{column}"
 
 
+_TO_STDOUT = re.compile(r"\bto\s+stdout\b", re.IGNORECASE)
 _IGNORED_META = re.compile(r"\\(?:un)?restrict\b")
 _DUMP_HEAD = re.compile(r"^-- PostgreSQL database dump$", re.MULTILINE)
 _DUMP_LIMIT = re.compile(
@@ -113,6 +114,8 @@ def _statement(file: str, index: int, item: ScriptItem) -> FileStatement:
             f"{where}: {item.text.split()[0]} is a command of psql, which only psql can run"
         )
     what = classify(item.text)
+    if what.kind is StatementKind.COPY_OUT and _TO_STDOUT.search(item.text):
+        raise MigrationFailed(f"{where}: COPY TO STDOUT has nobody here who would read it")
     if what.forbidden is not None:
         raise MigrationFailed(f"{where}: {what.forbidden}")
     return FileStatement(

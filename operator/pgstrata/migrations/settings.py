@@ -6,7 +6,9 @@ SET lasts for its file: not longer, and also where the file is resumed in anothe
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.migrations.groups import Group
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
+from pgstrata.migrations.statement_failure import explain
 from pgstrata.pg.classification import StatementKind
+from pgstrata.pg.failures import StatementFailed
 from pgstrata.pg.session import verbatim
 
 _UNKNOWN = "unknown"
@@ -29,7 +31,12 @@ async def settle(work: Exclusive, schema: str, file: MigrationFile, group: Group
         return
     await work.session.reset(schema=schema)
     for statement in group.settings:
-        await work.session.execute(verbatim(statement.text))
+        try:
+            await work.session.execute(verbatim(statement.text))
+        except StatementFailed as error:
+            raise explain(
+                error, file, statement, work.session, standing=group.first.index
+            ) from error
     work.session.settled = wanted
 
 

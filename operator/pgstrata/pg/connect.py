@@ -32,6 +32,8 @@ _KEEPALIVE = {
     "tcp_user_timeout": "30000",
 }
 _CLOSE_MARGIN = 1.0
+_GREETING_SECONDS = 10.0
+"""For what is asked of a server before work begins, pooler test included."""
 
 
 async def connect(target: Target, *, schema: str = "public", application_name: str) -> Session:
@@ -41,15 +43,28 @@ async def connect(target: Target, *, schema: str = "public", application_name: s
     """
     connection = await _open(target, application_name)
     try:
-        session = await _introduce(connection, target)
-        if session.facts.in_recovery or session.facts.read_only:
-            raise ReadOnlyDatabase(_read_only_text(session))
-        if not is_direct(connection, session.pid):
-            await _refuse_transaction_pooler(connection, target, application_name)
-        await session.prepare(schema=schema, application_name=application_name)
+        async with asyncio.timeout(_GREETING_SECONDS + target.timeouts.connect):
+            return await _greet(connection, target, schema, application_name)
+    except TimeoutError:
+        connection.pgconn.finish()
+        raise ConnectionFailed(
+            f"{target.label}: the server let us in and then did not answer"
+        ) from None
     except BaseException:
         connection.pgconn.finish()
         raise
+
+
+async def _greet(
+    connection: AsyncConnection, target: Target, schema: str, application_name: str
+) -> Session:
+    """See who answers, and put the session's settings in place."""
+    session = await _introduce(connection, target)
+    if session.facts.in_recovery or session.facts.read_only:
+        raise ReadOnlyDatabase(_read_only_text(session))
+    if not is_direct(connection, session.pid):
+        await _refuse_transaction_pooler(connection, target, application_name)
+    await session.prepare(schema=schema, application_name=application_name)
     return session
 
 
@@ -68,6 +83,7 @@ async def _open(target: Target, application_name: str) -> AsyncConnection:
                 "application_name": application_name,
                 **target.parameters,
                 **files,
+                "client_encoding": "UTF8",
                 "connect_timeout": str(max(2, round(seconds))),
             }
             return await AsyncConnection.connect(make_conninfo("", **parameters), autocommit=True)
@@ -75,6 +91,8 @@ async def _open(target: Target, application_name: str) -> AsyncConnection:
         raise ConnectionFailed(f"{target.label}: no answer within {seconds:g} s") from None
     except psycopg.Error as error:
         raise translate_connect(error, target.label) from None
+    except UnicodeError:
+        raise ConnectionFailed(f"{target.label}: this cannot be a host's name") from None
 
 
 async def _introduce(connection: AsyncConnection, target: Target) -> Session:

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import errors as pg_errors
 
 from pgstrata.core.errors import (
+    AccessDenied,
     AuthenticationFailed,
     ConnectionFailed,
     DiskFull,
@@ -79,6 +80,8 @@ _BY_SQLSTATE: dict[str, type[StatementFailed]] = {
 def translate(error: psycopg.Error) -> PgstrataError:
     """Return pgstrata's error for one raised on an established session."""
     state = error.sqlstate
+    if state is None and not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return StatementFailed("XX000", _first_line(error))
     if state is None or state.startswith("08") or state in _SESSION_ENDED:
         return ConnectionFailed(f"the connection to the server was lost: {_first_line(error)}")
     if state == "25006":
@@ -135,6 +138,10 @@ def translate_connect(error: psycopg.Error, label: str) -> PgstrataError:
         return ConnectionFailed(f"{label}: no answer within the connect timeout")
     if any(mark in wording for mark in _NOT_WRITABLE):
         return ReadOnlyDatabase(f"{label}: the server is a standby or read-only: {text}")
+    if "permission denied for database" in wording:
+        return AccessDenied(
+            f"{label}: {text}; an administrator can run: GRANT CONNECT ON DATABASE ... TO ...;"
+        )
     if any(mark in wording for mark in _AUTHENTICATION):
         return AuthenticationFailed(f"{label}: {text}")
     if any(mark in wording for mark in _TLS):
