@@ -1,4 +1,4 @@
-"""The control plane that the cluster tests share, and a namespace for each test."""
+"""The control plane that the cluster tests share, a namespace for each test, and an operator."""
 
 import secrets
 from collections.abc import Iterator
@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.testbed.control_plane import ControlPlane
+from tests.testbed.database import Database
+from tests.testbed.operator_database import APPLICATION, PASSWORD, owned, owner_uri
+from tests.testbed.operator_site import OperatorSite
+from tests.testbed.operator_user import KubectlUser, managed_database, secret
+from tests.testbed.postgres import PostgresServer
 from tests.testbed.scratch import scratch
 from tests.testbed.skipping import cannot
 from tests.testbed.unavailable import Unavailable
@@ -43,3 +48,37 @@ def _started() -> Iterator[ControlPlane]:
             cannot(reason)
         with plane:
             yield plane
+
+
+@pytest.fixture(scope="session")
+def application_role(postgres: PostgresServer) -> str:
+    """The role that the operator logs in as, with PASSWORD."""
+    postgres.create_role(APPLICATION, PASSWORD)
+    return APPLICATION
+
+
+@pytest.fixture
+def application(application_role: str, database: Database) -> Database:
+    """A fresh database that belongs to the application's role."""
+    return owned(database)
+
+
+@pytest.fixture(scope="session")
+def shared_site(control_plane: ControlPlane) -> Iterator[OperatorSite]:
+    """A namespace whose operator serves all tests that do not end it, and site.second_namespace."""
+    with OperatorSite.open(control_plane) as site:
+        site.start({"PGSTRATA_WATCH_SECRETS": "true"}).wait_leading()
+        yield site
+
+
+@pytest.fixture
+def user(shared_site: OperatorSite, application: Database) -> Iterator[KubectlUser]:
+    """A user of the shared namespace; `metrics` is the ManagedDatabase of `application`."""
+    user = shared_site.user
+    user.apply(
+        secret("metrics", owner_uri(application)), managed_database("metrics", secret="metrics")
+    )
+    yield user
+    shared_site.assert_no_password()
+    shared_site.settle()
+    assert shared_site.operators[0].process.alive
