@@ -101,5 +101,5 @@ class Reconciler:
 
     def _next_look(self, asked: float | None) -> float:
         """When the engine asks for it, at the latest at the resync, which is spread out."""
-        resync = self._resync * random.uniform(0.5, 1.0)  # noqa: S311  spreads load
+        resync = self._resync * random.uniform(0.8, 1.0)  # noqa: S311  spreads load
         return resync if asked is None else min(asked, resync)

@@ -33,9 +33,9 @@ class Settings:
     """Whether a change of a labelled Secret is noticed at once (needs list and watch)."""
     watch_config_maps: bool = True
     """The same for labelled ConfigMaps."""
-    workers: int = 64
+    workers: int = 32
     """Looks taken at the same time; they mostly wait on networks."""
-    resync: float = 600.0
+    resync: float = 1800.0
     """Every resource is looked at again at the latest after this time."""
     cluster_id: str | None = None
     """Whom claims are made out to; None: the uid of the namespace kube-system."""
