@@ -1,14 +1,14 @@
 """rest: what the operator costs while nothing happens, with 1,000 SchemaVersions on one database.
 
 At rest two things cost: what goes on all the time (watch streams, Lease, health) and a look at each
-resource now and then, after a random time between half of PGSTRATA_RESYNC and all of it (10
-minutes by default, so that a resource is looked at every 450 s on average). Waiting for one whole
-period takes more than ten minutes (--whole does that, at the default pace). Otherwise the same is
+resource now and then, after a random time between four fifths of PGSTRATA_RESYNC and all of it (30
+minutes by default, so that a resource is looked at every 27 minutes on average). Waiting for one
+whole period takes half an hour (--whole does that, at the default pace). Otherwise the same is
 measured in parts: a minute without looks, then, in the same process image started with a resync of
 two minutes, the CPU time of as many looks as there are resources; what a look costs does not depend
 on the pace, so that the share of a core at the default pace follows:
 
-    cost without looks + 1,000 looks / 450 s x cost of a look
+    cost without looks + 1,000 looks / 27 min x cost of a look
 """
 
 import time
@@ -21,12 +21,13 @@ from bench.cluster import DBNAME, PATIENT_LEASE, Cluster, cluster
 from bench.figures import Figure, Goal, Measurement
 from bench.options import Options
 from bench.pgstrata_process import Operator, Usage
+from pgstrata.app.settings import Settings
 
 RESOURCES = 1_000
-RESYNC = 600.0
+RESYNC = Settings().resync
 """Seconds; the operator's default."""
-MEAN_PAUSE = 0.75 * RESYNC
-"""Between two looks at one resource: half of the resync to all of it."""
+MEAN_PAUSE = 0.9 * RESYNC
+"""Between two looks at one resource: four fifths of the resync to all of it."""
 RSS_GOAL = Goal("<", 180.0)
 CPU_GOAL = Goal("<", 2.0)
 
