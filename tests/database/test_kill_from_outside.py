@@ -9,9 +9,9 @@ from time import monotonic
 import pytest
 
 from tests.conftest import MakePostgres
-from tests.testbed.apply import READY, ApplyProcess
+from tests.testbed.apply import READY, ApplyProcess, write_manifests
 from tests.testbed.database import Database
-from tests.testbed.end_state import sessions_of_ours
+from tests.testbed.end_state import assert_at_rest, sessions_of_ours
 from tests.testbed.kill_scenarios import Undisturbed, undisturbed
 from tests.testbed.long_build import old_snapshot, waiting_build
 from tests.testbed.polling import poll
@@ -88,6 +88,28 @@ def test_a_process_whose_session_is_terminated_in_a_build_recovers_by_itself(
         done = process.result(RECOVERED)
     assert done.status == READY, done.output
     monitoring.assert_reached()
+
+
+@pytest.mark.pg18only
+def test_a_reindex_that_was_terminated_leaves_no_index_behind(
+    database: Database, tmp_path: Path
+) -> None:
+    database.psql("create table notes (note text); create index by_note on notes (note)")
+    files = {"1_notes.expand.sql": "REINDEX INDEX CONCURRENTLY by_note;"}
+    manifests = write_manifests(tmp_path, {"inline": files}, "1")
+    with (
+        old_snapshot(database) as holder,
+        ApplyProcess(manifests, database.uri, tmp_path / "log") as process,
+    ):
+        build = waiting_build(database, STARTED)
+        assert terminate(database, "^pgstrata:[^:]*:[0-9]+$") == 1
+        waiting_build(database, RECOVERED, besides=build.pid)
+        holder.close()
+        done = process.result(RECOVERED)
+    assert done.status == READY, done.output
+    assert_at_rest(database)
+    indexes = "select indexrelid::regclass from pg_index where indrelid = 'notes'::regclass"
+    assert database.psql(indexes).split() == ["by_note"]
 
 
 @pytest.mark.pg18only
