@@ -27,15 +27,15 @@ class Election:
         self._clients: list[KubeClient] = []
         self._runs: dict[str, asyncio.Task[None]] = {}
 
-    async def candidate(self) -> Lease:
+    async def candidate(self, timings: LeaseTimings = TIMINGS) -> Lease:
         client = await KubeClient.open(str(self._plane.kubeconfig))
         self._clients.append(client)
-        lease = Lease(client, namespace=self._namespace, name="test", timings=TIMINGS)
+        lease = Lease(client, namespace=self._namespace, name="test", timings=timings)
         self._runs[lease.identity] = asyncio.create_task(lease.run())
         return lease
 
-    async def leader(self) -> Lease:
-        lease = await self.candidate()
+    async def leader(self, timings: LeaseTimings = TIMINGS) -> Lease:
+        lease = await self.candidate(timings)
         async with asyncio.timeout(SOON):
             await lease.acquired.wait()
         return lease
@@ -113,8 +113,9 @@ async def test_a_silent_holder_is_waited_for_and_not_much_longer(election: Elect
     assert TIMINGS.duration - 0.5 < time.monotonic() - started < TIMINGS.duration + 1
 
 
-async def test_who_finds_another_in_its_place_has_lost(election: Election) -> None:
-    first = await election.leader()
+async def test_who_finds_another_in_its_place_has_lost_at_once(election: Election) -> None:
+    long = LeaseTimings(duration=60, renew=50, retry=0.2)
+    first = await election.leader(long)
     election.seize(renewTime="2026-01-01T00:00:00.000000Z")
     async with asyncio.timeout(SOON):
         await first.lost.wait()
