@@ -41,7 +41,7 @@ async def test_what_fails_beside_begin_or_commit_undoes_all_and_spares_the_sessi
     opening, closing = ([NO_ROW], []) if part == "opening" else ([], [NO_ROW, OPENING])
     session = await _open(database)
     await session.execute(TABLE)
-    with pytest.raises(StatementFailed) as failure:
+    with pytest.raises(StatementFailed) as failure:  # noqa: PT012  the transaction is the subject
         async with session.transaction(*opening) as transaction:
             await session.execute("insert into t values (1, 1)")
             transaction.closing.extend(closing)
@@ -53,7 +53,7 @@ async def test_what_fails_beside_begin_or_commit_undoes_all_and_spares_the_sessi
 async def test_a_constraint_that_fails_at_commit_is_what_is_raised(database: Database) -> None:
     session = await _open(database)
     await session.execute(TABLE)
-    with pytest.raises(StatementFailed) as failure:
+    with pytest.raises(StatementFailed) as failure:  # noqa: PT012  the transaction is the subject
         async with session.transaction() as transaction:
             await session.execute("insert into t values (1, 1), (2, 1)")
             transaction.closing.append(OPENING)

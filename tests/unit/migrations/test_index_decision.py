@@ -5,7 +5,6 @@ import pytest
 from pgstrata.migrations.index_decision import MAX_BUILDS, Move, next_move
 from pgstrata.pg.indexes import ObservedIndex
 
-
 TABLE = 1
 OTHER_TABLE = 2
 
