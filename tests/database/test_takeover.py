@@ -72,6 +72,7 @@ def test_a_run_frozen_in_a_build_is_taken_over_within_20_s_and_does_no_harm_when
     monitoring.assert_reached()
 
 
+@pytest.mark.timeout(900)  # half a minute a place
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["in-a-group", "elsewhere"])
 def test_a_run_frozen_between_two_instructions_is_taken_over_and_fenced(
     shop: Undisturbed,
