@@ -46,6 +46,7 @@ def deletions(control_plane: ControlPlane) -> Iterator[Deletions]:
         resources.database("metrics", secret="login")
         operator.wait_leading()
         gone_after = _delete_all_while_busy(operator, resources)
+        print("gone after", {name: round(after, 2) for name, after in gone_after.items()})
         yield Deletions(operator, resources, gone_after)
     control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
 

@@ -255,6 +255,7 @@ def test_metrics_tell_of_looks_resources_lease_and_streams(
                 'pgstrata_reconcile_duration_seconds_count{kind="SchemaVersion",outcome="Done"}',
                 'pgstrata_resources{kind="SchemaVersion",situation="ready"}',
                 "pgstrata_leader 1.0",
+                "pgstrata_lease_age_seconds ",
                 "pgstrata_queue_depth ",
                 f'pgstrata_watch_stream_age_seconds{{path="{base}/schemaversions"}}',
             )
