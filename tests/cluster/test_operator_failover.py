@@ -41,7 +41,7 @@ def pair(site: OperatorSite, application: Database) -> Iterator[Pair]:
     site.user.apply(
         secret("metrics", owner_uri(application)),
         managed_database("metrics", secret="metrics"),
-        ledger("shop", "metrics", seconds=2.5),
+        ledger("shop", "metrics", seconds=2.0),
     )
     wait_in_the_middle(application)
     assert (leader.metric("pgstrata_leader"), standby.metric("pgstrata_leader")) == (1, 0)

@@ -13,8 +13,9 @@ import yaml
 from tests.testbed.control_plane import ControlPlane
 from tests.testbed.database import Database
 from tests.testbed.operator_database import owner_uri
+from tests.testbed.operator_ledger import ledger
 from tests.testbed.operator_site import OperatorSite
-from tests.testbed.operator_user import KubectlUser
+from tests.testbed.operator_user import KubectlUser, ready
 from tests.testbed.polling import poll
 
 pytestmark = pytest.mark.pg18only
@@ -148,6 +149,24 @@ def test_events_and_log_lines_tell_of_transitions_alone(
             if line.get("key") == f"{kind} {user.namespace}/{name}"
         ]
         assert [line["reason"] for line in logged] == [reason for _, reason in transitions]
+    assert "forbidden" not in operator.process.log.read_text(), "its rights are enough"
+
+
+def test_the_step_that_runs_is_shown_in_the_status_and_is_no_event(
+    repository: Repository, site: OperatorSite
+) -> None:
+    user = repository.user
+    user.apply(ledger("slow", "metrics", seconds=1.3, schema="slow"))
+    for step in ("4 of 6", "5 of 6"):
+        user.wait_for(
+            "slow", "Progressing", until=lambda it, step=step: step in ready(it)["message"]
+        )
+    user.wait_ready("slow")
+    user.wait_event("slow", ("Normal", "Succeeded"))
+    told = ["Progressing", "Succeeded"]
+    assert [reason for _, reason in user.events("slow")] == told
+    lines = site.operators[0].lines_about("SchemaVersion", "slow")
+    assert [line["reason"] for line in lines] == told
 
 
 def test_a_look_that_was_asked_for_is_echoed(repository: Repository) -> None:
