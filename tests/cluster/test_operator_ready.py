@@ -157,10 +157,8 @@ def test_the_step_that_runs_is_shown_in_the_status_and_is_no_event(
 ) -> None:
     user = repository.user
     user.apply(ledger("slow", "metrics", seconds=1.3, schema="slow"))
-    for step in ("4 of 6", "5 of 6"):
-        user.wait_for(
-            "slow", "Progressing", until=lambda it, step=step: step in ready(it)["message"]
-        )
+    user.wait_for("slow", "Progressing", until=lambda it: "4 of 6" in ready(it)["message"])
+    user.wait_for("slow", "Progressing", until=lambda it: "5 of 6" in ready(it)["message"])
     user.wait_ready("slow")
     user.wait_event("slow", ("Normal", "Succeeded"))
     told = ["Progressing", "Succeeded"]
