@@ -1,8 +1,11 @@
 """Statements outside any transaction: never run twice unseen, nothing left half done."""
 
+import signal
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.rows import TupleRow
 
 from tests.testbed.apply import DIED, READY, run_apply, write_manifests
 from tests.testbed.command_line import CommandLine
@@ -82,6 +85,8 @@ insert into p select generate_series(0, 19);
 """
 DETACH = {"inline": {"1_a.sql": "ALTER TABLE p DETACH PARTITION p1 CONCURRENTLY;"}}
 PARTITIONS = "select inhrelid::regclass, inhdetachpending from pg_inherits order by 1"
+OURS = "select pid from pg_stat_activity where application_name like 'pgstrata:%'"
+DETACHING = f"{OURS} and query like 'ALTER TABLE p DETACH%' and state = 'active'"
 
 
 def assert_detached(database: Database) -> None:
@@ -103,3 +108,35 @@ def test_a_partition_that_was_detached_before_the_process_died_is_not_missed(
     done = run_apply(manifests, database.uri, log)
     assert done.status == READY, done.output
     assert_detached(database)
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["session-ended", "session-goes-on"])
+def test_a_detach_that_is_pending_when_the_process_is_killed_is_finished_by_the_next(
+    pgstrata: CommandLine, database: Database, ended: bool
+) -> None:
+    database.psql(PARTITIONED)
+    documents = declared("1", DETACH["inline"])
+    with reader(database) as session:
+        running = pgstrata.start_apply(documents, database.uri)
+        poll(lambda: "p1|t" in database.psql(PARTITIONS), STARTED, "the detach is pending")
+        pid = poll(lambda: database.psql(DETACHING).strip(), 5, "the detach waits for the reader")
+        running.send(signal.SIGKILL)
+        running.wait()
+        if ended:
+            database.psql(f"select pg_terminate_backend({pid})")
+        else:
+            session.execute("commit")
+        gone = f"select count(*) from pg_stat_activity where pid = {pid}"
+        poll(lambda: database.psql(gone) == "0\n", STARTED, "the killed run's session has ended")
+        assert ended == ("p1|t" in database.psql(PARTITIONS))
+    done = pgstrata.apply(documents, database.uri)
+    assert done.said()[:2] == (0, "Succeeded")
+    assert_detached(database)
+
+
+def reader(database: Database) -> psycopg.Connection[TupleRow]:
+    """Return a session that has read `p` in a transaction still open; a detach waits for it."""
+    session = database.connect()
+    session.execute("begin")
+    session.execute("select count(*) from p")
+    return session

@@ -38,6 +38,7 @@ _CLASSES = {
     StatementKind.ANALYZE: StatementClass.SCAN,
     StatementKind.DETACH_CONCURRENTLY: StatementClass.DETACH,
 }
+_UNQUEUED = {StatementClass.CONCURRENT_INDEX, StatementClass.DETACH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,14 @@ class RunAlone:
             raise MigrationFailed(message) from error
 
     def _limits(self, session: Session, targets: list[LockTarget], lock_ms: int) -> Limits:
-        """By class; what takes a strong lock waits for it no longer than others may stall."""
+        """By class; what takes a strong lock waits for it no longer than others may stall.
+
+        Except what waits for transactions and not in a queue, and leaves half its work behind when
+        a lock_timeout ends it: its strong lock is asked for when nobody else is left.
+        """
         kind = _CLASSES.get(self.group.first.what.kind, StatementClass.OTHER)
         limits = limits_of(kind, session.target.timeouts, session.facts.deadlock_ms)
-        if any(t.is_strong for t in targets):
+        if kind not in _UNQUEUED and any(t.is_strong for t in targets):
             other = limits_of(
                 StatementClass.OTHER, session.target.timeouts, session.facts.deadlock_ms
             )
