@@ -64,6 +64,22 @@ def test_an_index_of_another_table_is_neither_adopted_nor_dropped(
     assert database.psql("select count(*) from pgstrata.file") == "0\n"
 
 
+def test_an_unfinished_index_of_another_table_is_no_remains_of_a_build_that_was_refused_for_it(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(f"{SCHEMA} create index t_id on other (id)")
+    database.psql("update pg_index set indisvalid = false where indrelid = 'other'::regclass")
+    before = database.psql(INDEXES)
+    text = "CREATE INDEX CONCURRENTLY {} ON t (id);"
+    refused = pgstrata.apply(declared("1", {"1_a.sql": text.format("t_id")}), database.uri)
+    assert refused.said()[:2] == (2, "Blocked")
+    cured = declared("1", {"1_a.sql": text.format("t_id_2")})
+    assert pgstrata.apply(cured, database.uri).said()[:2] == (0, "Succeeded")
+    assert database.psql(INDEXES).startswith(before)
+    assert names(database) == ["t_id false", "t_id_2 true"]
+    assert database.psql(UNFINISHED) == "0\n"
+
+
 GIVEN_UP = {
     "another-name": ("CREATE INDEX CONCURRENTLY t_second ON t (id);", ["t_second true"]),
     "no-index": ("INSERT INTO other VALUES (1);", []),

@@ -89,10 +89,13 @@ class BuildIndex:
         """Raise Blocked when only a person can help: the name is taken, or builds keep failing."""
         session = work.session
         name = await self._name(session)
+        # Before the journal says that an index of this name is ours to remove.
+        self._refuse(await self._decide(session, name, failed_builds=0), name, 0)
         await start_step(work, self.entry, leftover_index(name))
         failpoint("index.started")
         failed_builds = 0
         while (move := await self._decide(session, name, failed_builds)) is not Move.FINISHED:
+            self._refuse(move, name, failed_builds)
             match move:
                 case Move.BUILD:
                     failpoint("index.before_build")
@@ -105,8 +108,6 @@ class BuildIndex:
                     failpoint("index.dropped")
                 case Move.WAIT_FOR_BUILDER:
                     await self._wait_for_builder(session, name, progress)
-                case _:
-                    raise Blocked(self._refusal(move, name, failed_builds))
             progress.check()
 
     async def verify(self, work: Exclusive) -> None:
@@ -246,19 +247,21 @@ class BuildIndex:
             f"GRANT TEMPORARY ON DATABASE {database} TO {role};"
         )
 
-    def _refusal(self, move: Move, name: IndexName, failed_builds: int) -> str:
+    def _refuse(self, move: Move, name: IndexName, failed_builds: int) -> None:
+        """Raise Blocked where only a person can go on."""
         match move:
             case Move.REFUSE_OTHER_RELATION:
-                return (
-                    f"{self._place}: {name} exists and is no index of this table; rename or drop it"
-                )
+                reason = f"{name} exists and is no index of this table; rename or drop it"
             case Move.REFUSE_OTHER_DEFINITION:
-                return (
-                    f"{self._place}: an index {name} with another definition exists; drop or "
-                    "rename it, or give this one another name in the file"
+                reason = (
+                    f"an index {name} with another definition exists; drop or rename it, or give "
+                    "this one another name in the file"
                 )
+            case Move.GIVE_UP:
+                reason = f"{failed_builds} builds of {name} have failed"
             case _:
-                return f"{self._place}: {failed_builds} builds of {name} have failed"
+                return
+        raise Blocked(f"{self._place}: {reason}")
 
 
 @dataclass(frozen=True, slots=True)
