@@ -97,6 +97,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.pg18only
 @pytest.mark.parametrize("change", [pytest.param(c, id=name) for name, c in CHANGES.items()])
 def test_a_source_that_does_not_fit_is_refused_and_nothing_runs(
     pgstrata: CommandLine, database: Database, change: Change

@@ -1,6 +1,5 @@
 """A database that cannot be reached, or not as it must be: one reason each, and no password."""
 
-import secrets
 import signal
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -11,21 +10,18 @@ from tests.conftest import MakePostgres
 from tests.database.conftest import MakePgBouncer
 from tests.testbed.command_line import PASSWORD, CommandLine, Ended, Running
 from tests.testbed.database import Database
-from tests.testbed.declarations import Manifest, declared, managed_database, schema_version, secret
+from tests.testbed.declarations import (
+    EVERYWHERE,
+    FILES,
+    Manifest,
+    declared,
+    managed_database,
+    schema_version,
+    secret,
+)
 from tests.testbed.pgbouncer import PoolMode
 from tests.testbed.postgres import PostgresServer, ServerConfig
-
-FILES = {"1_init.sql": "CREATE TABLE t (id int PRIMARY KEY);"}
-EVERYWHERE = ("ManagedDatabase", "SchemaVersion")
-
-
-def new_role(server: PostgresServer, settings: str = "") -> str:
-    """Make a role with PASSWORD; `settings` is what ALTER ROLE shall say of it."""
-    name = f"role_{secrets.token_hex(6)}"
-    server.create_role(name, PASSWORD)
-    if settings:
-        server.psql("postgres", f"alter role {name} {settings}")
-    return name
+from tests.testbed.roles import new_role
 
 
 def by_secret(host: str, port: int, role: str, dbname: str) -> list[Manifest]:

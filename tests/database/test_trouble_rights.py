@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.database.test_trouble_reaching import new_role
 from tests.testbed.command_line import PASSWORD, CommandLine
 from tests.testbed.database import Database
 from tests.testbed.declarations import declared
+from tests.testbed.roles import new_role
 
 FILES = {
     "1_init.sql": "CREATE TABLE fresh (id int);",

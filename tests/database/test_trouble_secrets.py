@@ -6,11 +6,18 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.database.test_trouble_reaching import EVERYWHERE, FILES, new_role
 from tests.testbed.command_line import PASSWORD, CommandLine
 from tests.testbed.database import Database
-from tests.testbed.declarations import Manifest, managed_database, schema_version, secret
+from tests.testbed.declarations import (
+    EVERYWHERE,
+    FILES,
+    Manifest,
+    managed_database,
+    schema_version,
+    secret,
+)
 from tests.testbed.postgres import PostgresServer
+from tests.testbed.roles import new_role
 
 ENCODED = quote(PASSWORD, safe="")
 Values = dict[str, str | bytes]

@@ -10,6 +10,7 @@ from tests.testbed.monitoring.bundle import apply_expand
 ODD_NAMES = ['Odd "Schema"', "select", "größe", "a.b", "100%", "x" * 63]
 
 
+@pytest.mark.pg18only
 @pytest.mark.parametrize("schema", ODD_NAMES)
 def test_a_schema_is_made_whatever_its_name(
     pgstrata: CommandLine, database: Database, schema: str
@@ -142,10 +143,7 @@ CREATE TABLE after_it (id int);
 PEOPLE = "select id, name, coalesce(note, 'NULL') from people order by id"
 
 
-def test_rows_are_copied_in_as_psql_does(
-    pgstrata: CommandLine, database: Database, postgres_major: int
-) -> None:
-    del postgres_major
+def test_rows_are_copied_in_as_psql_does(pgstrata: CommandLine, database: Database) -> None:
     files = {"1_people.sql": COPIED}
     assert pgstrata.apply(declared("1", files), database.uri).said()[:2] == (0, "Succeeded")
     by_us = database.psql(PEOPLE)

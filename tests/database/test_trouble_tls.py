@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.database.test_trouble_reaching import EVERYWHERE, FILES
 from tests.testbed.certificates import Authority
 from tests.testbed.command_line import PASSWORD, CommandLine
 from tests.testbed.declarations import (
+    EVERYWHERE,
+    FILES,
     Manifest,
     config_map,
     managed_database,

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 Manifest = dict[str, Any]
+EVERYWHERE = ("ManagedDatabase", "SchemaVersion")
+"""The kinds that say of one database alike that it cannot be reached."""
+FILES = {"1_init.sql": "CREATE TABLE t (id int PRIMARY KEY);"}
+"""The least that is a source."""
 API_VERSION = "pgstrata.dev/v1alpha1"
 
 

@@ -1,0 +1,15 @@
+"""Roles that tests log in with: each has a name of its own, since they outlive databases."""
+
+import secrets
+
+from tests.testbed.command_line import PASSWORD
+from tests.testbed.postgres import PostgresServer
+
+
+def new_role(server: PostgresServer, settings: str = "") -> str:
+    """Make a role with PASSWORD; `settings` is what ALTER ROLE shall say of it. Return its name."""
+    name = f"role_{secrets.token_hex(6)}"
+    server.create_role(name, PASSWORD)
+    if settings:
+        server.psql("postgres", f"alter role {name} {settings}")
+    return name
