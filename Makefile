@@ -1,6 +1,9 @@
 # Every command that CI and the README name. A fresh machine needs Python 3.11+ with venv, and make.
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that tests run in, each with servers of its own: they mostly wait, for locks and timeouts.
+WORKERS ?= 4
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: demo test test-all lint crds bench lock clean
 .DEFAULT_GOAL := test
@@ -11,11 +14,11 @@ demo: .venv/ready
 
 # Lint, types, layering, generated files, then every test that this machine can run. PG=15,16,17,18 or all
 test: lint
-	@$(BIN)/python -m pytest $(if $(PG),--pg=$(PG)) $(ARGS)
+	@$(PYTEST) $(if $(PG),--pg=$(PG)) $(ARGS)
 
 # The same with every kill matrix whole
 test-all: lint
-	@$(BIN)/python -m pytest --whole $(if $(PG),--pg=$(PG)) $(ARGS)
+	@$(PYTEST) --whole $(if $(PG),--pg=$(PG)) $(ARGS)
 
 lint: .venv/ready
 	@$(BIN)/ruff check .
