@@ -1,21 +1,60 @@
--- Write down that a step was applied. One that is applied already is refused (its state would be
--- NULL), and with it the transaction that did it a second time.
--- In a transaction of statements now() is when it began. Called by: migrations/journal.py.
-insert into pgstrata.step as s
-(
-    object, id, version, phase, file, first_statement, title, checksums, state, token,
-    started_at, finished_at
+-- Write down that a step was applied, the file where that is whole now, and the phases of versions
+-- that are complete with it, each with the time that its steps took. In one statement, since a
+-- migration of many small files is mostly this.
+-- A step that is applied already is refused (its state would be NULL), and with it the transaction
+-- that did it a second time. In a transaction of statements now() is when it began.
+-- Called by: migrations/journal.py.
+with step as (
+    insert into pgstrata.step as s
+    (
+        object, id, version, phase, file, first_statement, title, checksums, state, token,
+        started_at, finished_at
+    )
+    values
+    (
+        %(object)s, %(id)s, %(version)s, %(phase)s, %(file)s, %(first_statement)s, %(title)s,
+        %(checksums)s, 'Applied', %(token)s, now(), clock_timestamp()
+    )
+    on conflict (object, id) do update
+    set
+        state = case when s.state <> 'Applied' then 'Applied' end,
+        checksums = excluded.checksums,
+        title = excluded.title,
+        token = excluded.token,
+        leftover = null,
+        finished_at = excluded.finished_at
+    returning s.object, s.id, s.version, s.phase, s.started_at, s.finished_at
+),
+
+file as (
+    insert into pgstrata.file (object, version, file, phase, checksum, text)
+    select %(object)s, %(version)s, %(file)s, %(phase)s, %(checksum)s, %(text)s
+    where %(completes_file)s
 )
-values
-(
-    %(object)s, %(id)s, %(version)s, %(phase)s, %(file)s, %(first_statement)s, %(title)s,
-    %(checksums)s, 'Applied', %(token)s, now(), clock_timestamp()
-)
-on conflict (object, id) do update
-set
-    state = case when s.state <> 'Applied' then 'Applied' end,
-    checksums = excluded.checksums,
-    title = excluded.title,
-    token = excluded.token,
-    leftover = null,
-    finished_at = excluded.finished_at
+
+insert into pgstrata.version (object, version, phase, name, duration_ms)
+select
+    %(object)s,
+    mark.version,
+    mark.phase,
+    mark.name,
+    coalesce(
+        (
+            select sum(extract(epoch from taken.finished_at - taken.started_at) * 1000)
+            from (
+                select step.version, step.phase, step.started_at, step.finished_at from step
+                union all
+                select s.version, s.phase, s.started_at, s.finished_at
+                from pgstrata.step as s
+                where s.object = %(object)s and s.id <> %(id)s
+            ) as taken
+            where
+                taken.version = mark.version
+                and taken.phase = mark.phase
+                and taken.finished_at is not null
+        ),
+        0
+    )::bigint
+from
+    unnest(%(done_versions)s::text [], %(done_phases)s::text [], %(done_names)s::text [])
+        as mark (version, phase, name)

@@ -36,6 +36,12 @@ STEP: dict[str, object] = {
     "title": "a step",
     "checksums": ["0"],
     "token": 1,
+    "completes_file": False,
+    "checksum": "",
+    "text": "",
+    "done_versions": [],
+    "done_phases": [],
+    "done_names": [],
 }
 SAME_NUMBER = "update pgstrata.fence set nonce = gen_random_uuid()"
 

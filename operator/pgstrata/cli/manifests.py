@@ -20,6 +20,8 @@ from pgstrata.core.errors import InvalidSpec, PgstrataError
 from pgstrata.core.resource import ObjectKey, RawResource
 
 DEFAULT_NAMESPACE = "default"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's where the wheel has it: ten times as fast for a ConfigMap of many files."""
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 
 
@@ -64,7 +66,7 @@ def read_manifests(path: str) -> Manifests:
 def _documents(path: str) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
     for origin, text in _texts(path):
         try:
-            documents = list(yaml.safe_load_all(text))
+            documents = list(yaml.load_all(text, Loader=_LOADER))
         except yaml.YAMLError as error:
             raise InvalidManifest(f"{origin}: {' '.join(str(error).split())}") from error
         for document in documents:

@@ -19,8 +19,8 @@ from pgstrata.core.errors import Busy, PgstrataError, SessionLost
 from pgstrata.core.names import LockedObject
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.pg.connect import connect
-from pgstrata.pg.failures import LockNotAvailable
-from pgstrata.pg.session import Effect, Session, Transaction
+from pgstrata.pg.failures import LockNotAvailable, StatementFailed
+from pgstrata.pg.session import Effect, Session, Transaction, Verbatim
 from pgstrata.pg.target import Target
 from pgstrata.pg.timeouts import Limits
 
@@ -30,6 +30,10 @@ SILENCE_SECONDS = 15.0
 POLL_SECONDS = 0.25
 PATIENCE_SECONDS = 12.0
 """How long one look waits for a living holder before it yields its place in the queue."""
+
+
+_LOST = "the fence was raised by another run at "
+"""What begin_group.sql fails with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +112,36 @@ class Exclusive:
 
         Begun and ended in one round trip each: a migration of many small files is made of these.
         """
-        fence = self.fence
-        begin = Effect(
+        try:
+            async with self.session.transaction(self._begin(limits)) as transaction:
+                self.session.limits_are(limits)
+                yield transaction
+        except StatementFailed as error:
+            raise self._taken_over_or(error) from error
+
+    async def at_once(self, limits: Limits, *work: Effect | Verbatim) -> None:
+        """Run a whole transaction behind the fence in one round trip. Raises SessionLost."""
+        begin = self._begin(limits)
+        try:
+            await self.session.at_once(begin, *work, statement_ms=limits.statement_ms)
+        except StatementFailed as error:
+            raise self._taken_over_or(error) from error
+
+    def _begin(self, limits: Limits) -> Effect:
+        return Effect(
             "engine/begin_group",
             {
-                "object": fence.object.text,
-                "token": fence.token,
-                "nonce": fence.nonce,
+                "object": self.fence.object.text,
+                "token": self.fence.token,
+                "nonce": self.fence.nonce,
+                "lost": _LOST,
                 "lock_ms": str(limits.lock_ms),
                 "statement_ms": str(limits.statement_ms),
             },
         )
-        async with self.session.transaction(begin) as transaction:
-            if not transaction.opened[0]:
-                raise SessionLost(_lost_text(fence))
-            self.session.limits_are(limits)
-            yield transaction
+
+    def _taken_over_or(self, error: StatementFailed) -> PgstrataError:
+        return SessionLost(_lost_text(self.fence)) if _LOST in error.primary else error
 
     async def beat_until_lost(self) -> None:
         """Beat every 5 s; set `lost` when the fence fell or the monitor has been deaf too long."""

@@ -31,6 +31,9 @@ _SHORTEST_LOCK_MS = 50
 _SCANS = frozenset({StatementKind.VALIDATE_CONSTRAINT, StatementKind.REFRESH_CONCURRENTLY})
 """Steps of their own that read a whole table under a lock which stops nobody."""
 
+_SMALL = frozenset({StatementKind.DML, StatementKind.QUERY})
+"""Sent with BEGIN, journal and COMMIT in one round trip, where no strong lock is taken."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunGroup:
@@ -48,13 +51,19 @@ class RunGroup:
     async def execute(self, work: Exclusive, progress: Progress) -> None:
         """Raise MigrationFailed or AccessDenied with the place; LockTimeout with the holders."""
         await settle(work, self.schema, self.entry.file, self.group)
-        targets = await resolve_locks(work.session, self.group.locks)
+        locks = self.group.locks
+        # Of weak locks it matters which tables they are on only where one was not had.
+        are_strong = any(lock.mode >= LockMode.SHARE_UPDATE_EXCLUSIVE for lock in locks)
+        targets = await resolve_locks(work.session, locks) if are_strong else []
         timeouts = 0
 
         async def attempt(lock_ms: int) -> None:
             nonlocal timeouts
             try:
                 await self._attempt(work, targets, lock_ms)
+            except LockNotAvailable:
+                targets[:] = targets or await resolve_locks(work.session, locks)
+                raise
             except _TimedOut as error:
                 timeouts += 1
                 if timeouts >= TIMEOUT_TRIES:
@@ -78,32 +87,47 @@ class RunGroup:
     async def _attempt(self, work: Exclusive, targets: list[LockTarget], lock_ms: int) -> None:
         """Run the transaction once; `lock_ms` bounds the wait for all locks together."""
         session = work.session
-        has_strong = any(t.is_strong for t in targets)
-        limits = self._limits(session, targets, lock_ms)
         last = self.group.statements[-1] if self.group.statements else None
+        limits = self._limits(session, targets, lock_ms)
         try:
-            async with work.group(limits) as transaction:
-                failpoint("group.begun")
-                if has_strong:
-                    left = await take_locks(session, targets, lock_ms)
-                    failpoint("group.locked")
-                    # Locks that the text does not name must fit into the same deadline.
-                    limits = Limits(max(left, _SHORTEST_LOCK_MS), limits.statement_ms)
-                    await session.limit_to(limits, local=True)
-                await self._run_statements(work, limits)
-                transaction.closing.extend(step_finished(work, self.entry))
+            if not targets and self._is_small:
                 failpoint("group.before_commit")
+                done = step_finished(work, self.entry)
+                await work.at_once(limits, verbatim(self.group.first.text), done)
+            else:
+                await self._one_by_one(work, targets, limits)
         except StatementTimeout as error:
             if last is None:
                 raise
-            raise _TimedOut(last) from error  # at COMMIT
+            raise _TimedOut(last) from error
         except StatementFailed as error:
             if last is None or isinstance(error, LockNotAvailable):
                 raise
             raise explain(
                 error, self.entry.file, last, session, standing=self.entry.first_statement
-            ) from error  # a deferred constraint
+            ) from error  # the statement, or a deferred constraint
         failpoint("group.committed")
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether it is one statement that says all by failing or not."""
+        statements = self.group.statements
+        return len(statements) == 1 and statements[0].what.kind in _SMALL
+
+    async def _one_by_one(self, work: Exclusive, targets: list[LockTarget], limits: Limits) -> None:
+        """Begin, take the strong locks under one deadline, run the statements, commit."""
+        session = work.session
+        async with work.group(limits) as transaction:
+            failpoint("group.begun")
+            if any(t.is_strong for t in targets):
+                left = await take_locks(session, targets, limits.lock_ms)
+                failpoint("group.locked")
+                # Locks that the text does not name must fit into the same deadline.
+                limits = Limits(max(left, _SHORTEST_LOCK_MS), limits.statement_ms)
+                await session.limit_to(limits, local=True)
+            await self._run_statements(work, limits)
+            transaction.closing.append(step_finished(work, self.entry))
+            failpoint("group.before_commit")
 
     def _limits(self, session: Session, targets: list[LockTarget], lock_ms: int) -> Limits:
         """Weak locks stall nobody, so that they may be waited for until a vacuum has given way."""

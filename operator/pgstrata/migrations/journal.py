@@ -4,7 +4,7 @@ The journal (tables version, file and step of the control schema) is the truth a
 version; the resource's status is a projection of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -156,41 +156,34 @@ async def step_before(work: Exclusive, entry: Entry) -> StepBefore | None:
 
 async def finish_step(work: Exclusive, entry: Entry) -> None:
     """Write down that a step was applied. The caller has a journalled transaction open."""
-    for effect in step_finished(work, entry):
-        await work.session.run_effect(effect)
+    await work.session.run_effect(step_finished(work, entry))
 
 
-def step_finished(work: Exclusive, entry: Entry) -> Iterator[Effect]:
-    """Yield what writes down that a step was applied, and what was completed by it, in order."""
-    yield Effect("migrations/finish_step", _columns(work, entry))
-    if entry.completes_file:
-        columns = {
-            "object": work.fence.object.text,
-            "version": entry.file.version.key,
-            "file": entry.file.file,
-            "phase": entry.file.phase.value,
-            "checksum": entry.file.checksum,
-            "text": entry.file.text,
-        }
-        yield Effect("migrations/finish_file", columns)
-    yield from _phases_finished(work, entry.completes)
+def step_finished(work: Exclusive, entry: Entry) -> Effect:
+    """Return what writes down that a step was applied, and what was completed by it."""
+    columns = {
+        "completes_file": entry.completes_file,
+        "checksum": entry.file.checksum,
+        "text": entry.file.text if entry.completes_file else "",
+    }
+    return Effect(
+        "migrations/finish_step", _columns(work, entry) | columns | _marks(entry.completes)
+    )
 
 
 async def finish_phases(work: Exclusive, marks: tuple[PhaseMark, ...]) -> None:
-    """Write down phases that are complete. The caller has a journalled transaction open."""
-    for effect in _phases_finished(work, marks):
-        await work.session.run_effect(effect)
+    """Write down phases without any step. The caller has a journalled transaction open."""
+    await work.session.run(
+        "migrations/finish_phases", object=work.fence.object.text, **_marks(marks)
+    )
 
 
-def _phases_finished(work: Exclusive, marks: tuple[PhaseMark, ...]) -> Iterator[Effect]:
-    for mark in marks:
-        columns = {
-            "object": work.fence.object.text,
-            "version": mark.version.key,
-            "phase": mark.phase.value,
-            "name": mark.name,
-        }
-        yield Effect("migrations/finish_phase", columns)
+def _marks(marks: tuple[PhaseMark, ...]) -> dict[str, object]:
+    return {
+        "done_versions": [mark.version.key for mark in marks],
+        "done_phases": [mark.phase.value for mark in marks],
+        "done_names": [mark.name for mark in marks],
+    }
 
 
 def _columns(work: Exclusive, entry: Entry) -> dict[str, object]:

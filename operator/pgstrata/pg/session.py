@@ -28,7 +28,7 @@ RowT = TypeVar("RowT")
 Verbatim = LiteralString | sql.SQL | sql.Composed
 """SQL that is sent as it is. A user's own statement becomes one by `verbatim`, and only so."""
 
-_Text = tuple[LiteralString, Mapping[str, object] | None]
+_Text = tuple[Verbatim, Mapping[str, object] | None]
 _NONE = TransactionStatus.IDLE
 _MARGIN_SECONDS = 10.0
 """How much longer than the server's own timeout a call waits before it gives the session up."""
@@ -236,6 +236,20 @@ class Session:
             raise
         finally:
             self._limits = before
+
+    async def at_once(self, *work: Effect | Verbatim, statement_ms: int) -> None:
+        """Run a whole transaction in one round trip; where a part fails, none after it is run.
+
+        Args:
+            statement_ms: the limit that the first part puts in force; 0 is none.
+        """
+        texts = [_text(part) if isinstance(part, Effect) else (part, None) for part in work]
+        try:
+            async with self._deadline(statement_ms):
+                await self._together([("BEGIN", None), *texts, ("COMMIT", None)])
+        except BaseException:
+            await self._roll_back()
+            raise
 
     @asynccontextmanager
     async def rolled_back(self) -> AsyncIterator[None]:
