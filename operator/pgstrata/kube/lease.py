@@ -33,11 +33,12 @@ log = logging.getLogger(__name__)
 class LeaseTimings:
     """Seconds; `duration` is in whole ones, because the API wants it so."""
 
-    duration: int = 15
-    """How long others wait for a holder that says nothing."""
-    renew: float = 10.0
+    duration: int = 12
+    """How long others wait for a holder that says nothing: with a round of theirs, and the look at
+    the resources that follows, they are at work within 20 s."""
+    renew: float = 8.0
     """How long a holder goes on without having renewed."""
-    retry: float = 2.0
+    retry: float = 1.5
     """Between two requests."""
 
     def __post_init__(self) -> None:

@@ -70,7 +70,7 @@ def test_a_lease_that_is_not_renewed_in_time_is_told(health: Health, lease: Fake
     lease.lead()
     lease.renewed_ago = 11.0
 
-    assert health.wrong_with_life() == ["the lease was renewed 11 s ago, limit 10 s"]
+    assert health.wrong_with_life() == ["the lease was renewed 11 s ago, limit 8 s"]
 
 
 def test_a_silent_stream_is_told_by_its_path(health: Health, lease: FakeLease) -> None:

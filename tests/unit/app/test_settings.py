@@ -70,4 +70,4 @@ def test_a_value_that_cannot_be_is_named(name: str, value: str) -> None:
 
 def test_a_lease_that_would_expire_before_it_is_given_up_is_refused() -> None:
     with pytest.raises(InvalidSettings, match="retry < renew deadline < duration"):
-        Settings.from_environment({"PGSTRATA_LEASE_DURATION": "10s"})
+        Settings.from_environment({"PGSTRATA_LEASE_DURATION": "8s"})
