@@ -123,6 +123,17 @@ def test_without_json_the_result_is_a_table(pgstrata: CommandLine, database: Dat
     assert lines[2][:4] == ["SchemaVersion", "app", "True", "Succeeded"]
 
 
+@pytest.mark.pg18only
+def test_a_step_that_lasts_is_named_although_it_began_at_once(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    files = {"1_a.sql": "CREATE TABLE t (id int);\nSELECT pg_sleep(2.5);"}
+    ended = pgstrata.apply(declared("1", files), database.uri)
+    assert ended.said()[:2] == (0, "Succeeded")
+    step = "step 1 of 1: 1_a.sql:1: CREATE TABLE t (id int) (and 1 more)"
+    assert f"SchemaVersion default/app: Progressing: {step}" in ended.stderr.splitlines()
+
+
 def broken(**change: object) -> str:
     """A SchemaVersion with a change of its spec that makes it invalid."""
     document = schema_version("1", {"1_a.sql": "SELECT 1;"})

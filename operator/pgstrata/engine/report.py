@@ -4,13 +4,16 @@ A room says what it has learned (`know`), what it is doing (`working`), and the 
 (`conclude`). Unchanged status is not written.
 """
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Generic, TypeVar
 
 from pydantic import JsonValue
 
 from pgstrata.core.api_status import ConditionStatus, KindStatus, ProgressStatus
+from pgstrata.core.errors import PgstrataError
 from pgstrata.core.reasons import Reason, Situation
 from pgstrata.core.resource import RECONCILE_ANNOTATION, Clock, ObjectStore, RawResource
 from pgstrata.engine.status import READY, RECONCILING, STALLED, Claim, conditions, standing
@@ -31,6 +34,9 @@ class Reporter(Generic[StatusT]):
         self._raw = raw
         self._flags: dict[str, Claim] = {}
         self._due: dict[str, Callable[[], object]] = {}
+        self._held: tuple[Reason, str] | None = None
+        """The step that was told last, where that came too soon to be written."""
+        self._writing = asyncio.Lock()
         self._written_at = 0.0
         self._written_status: Mapping[str, JsonValue] = dict(raw.status)
         self.status = status
@@ -63,6 +69,25 @@ class Reporter(Generic[StatusT]):
         changed = (self._said(RECONCILING) or self._said(READY)) != reason
         if changed or time.monotonic() - self._written_at > quiet:
             await self._write(reason, message, stalled=False)
+        elif quiet == STEPS_SECONDS:
+            self._held = (reason, message)
+
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """While the block runs, write what came too soon when its time has come: it may last."""
+        telling = asyncio.create_task(self._tell_held())
+        try:
+            yield
+        finally:
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+
+    async def _tell_held(self) -> None:
+        while True:
+            await asyncio.sleep(STEPS_SECONDS)
+            if self._held is not None and not self._writing.locked():
+                with suppress(PgstrataError):  # the API server is away: it is told when it is back
+                    await self._write(*self._held, stalled=False)
 
     def is_said(self, reason: Reason) -> bool:
         """Whether the status gives this reason for the newest generation."""
@@ -81,6 +106,13 @@ class Reporter(Generic[StatusT]):
         )
 
     async def _write(self, reason: Reason, message: str, *, stalled: bool) -> None:
+        async with self._writing:
+            held = self._held
+            await self._write_alone(reason, message, stalled=stalled)
+            if self._held is held:
+                self._held = None
+
+    async def _write_alone(self, reason: Reason, message: str, *, stalled: bool) -> None:
         self.know(**{name: fact() for name, fact in self._due.items()})
         before = {c.type: c for c in self.status.conditions}
         claims = [*standing(reason, message, stalled=stalled), *self._own_claims()]

@@ -33,6 +33,13 @@ async def run(
 
     Raises Interrupted at a boundary when the run is to stop, and whatever a step raises.
     """
+    async with ctx.report.telling():
+        await _step_by_step(plan, work, ctx, on_step)
+
+
+async def _step_by_step(
+    plan: Plan, work: Exclusive, ctx: Context, on_step: Callable[[int], None] | None
+) -> None:
     progress = Progress(ctx.report, ctx.interrupt)
     total = len(plan.steps)
     for number, step in enumerate(plan.steps):

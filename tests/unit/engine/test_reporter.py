@@ -14,6 +14,7 @@ from pgstrata.core.resource import ObjectKey, RawResource
 from pgstrata.engine.report import Reporter
 from pgstrata.migrations.spec import SchemaVersionStatus
 from tests.testbed.kstatus import assert_kstatus
+from tests.testbed.polling import poll_async
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 OWN = ("Expanded", "Migrated")
@@ -114,3 +115,18 @@ async def test_what_stood_for_the_same_generation_stands_while_nothing_can_be_se
     report = reporter(store, generation=1, status=await after_a_look(store))
     await report.conclude(Reason.CONNECTION_FAILED, "no answer")
     assert store.own() == dict.fromkeys(OWN, ("True", 1))
+
+
+async def test_a_step_that_was_told_too_soon_is_told_when_it_has_lasted() -> None:
+    store = RecordingStore()
+    report = reporter(store, generation=1, status={})
+    await report.working(Reason.PROGRESSING, "looking at version 1")
+
+    async def told() -> bool:
+        return "step 1 of 1" in str(store.written[-1])
+
+    async with report.telling():
+        await report.working(Reason.PROGRESSING, "step 1 of 1")
+        assert len(store.written) == 1
+        await poll_async(told, 5, "the step in the status")
+    assert len(store.written) == 2
