@@ -143,6 +143,15 @@ def broken(**change: object) -> str:
 
 INVALID = {
     "no-yaml": ("a: [", "while parsing"),
+    "a-list-of-scalars": (
+        "kind: List\nitems: [3]",
+        "a manifest is an object with kind and metadata",
+    ),
+    "a-list-without-a-list": ("kind: List\nitems: {a: 1}", "items of a List are a list"),
+    "no-kind-of-ours": (
+        broken().replace("kind: SchemaVersion", "kind: Schemaversion"),
+        "there is no kind Schemaversion in pgstrata.dev; its kinds are ManagedDatabase, ",
+    ),
     "a-scalar": ("hello", "a manifest is an object with kind and metadata"),
     "no-kind": ("metadata: {name: x}", "a manifest needs kind and metadata.name"),
     "no-name": ("kind: SchemaVersion", "a manifest needs kind and metadata.name"),
@@ -249,6 +258,21 @@ def test_the_installed_program_is_that_command_line() -> None:
         )
         assert (done.returncode, done.stdout) == (64, "")
         assert done.stderr == "pgstrata: -: no ManagedDatabase or SchemaVersion in it\n"
+
+
+@pytest.mark.pg18only
+def test_standard_input_that_is_no_text_is_refused_in_one_line() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "pgstrata", "plan", "-f", "-"],
+        input=b"kind: \xff",
+        env=child_environment(),
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (64, b"")
+    [line] = ended.stderr.decode().splitlines()
+    assert line.startswith("pgstrata: standard input: ")
 
 
 @pytest.mark.pg18only

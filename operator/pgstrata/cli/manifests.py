@@ -56,6 +56,10 @@ def read_manifests(path: str) -> Manifests:
             if key in resources:
                 raise InvalidManifest(f"{origin}: {key} is declared twice")
             resources[key] = _resource(origin, document, key)
+        elif str(document.get("apiVersion")).startswith(f"{GROUP}/"):
+            raise InvalidManifest(
+                f"{origin}: there is no kind {kind} in {GROUP}; its kinds are {', '.join(HANDLERS)}"
+            )
         else:
             ignored.append(f"{kind} {key.name}")
     if not resources:
@@ -72,17 +76,24 @@ def _documents(path: str) -> Iterator[tuple[str, Mapping[str, JsonValue]]]:
         for document in documents:
             if document is None:
                 continue
-            if not isinstance(document, dict):
-                raise InvalidManifest(f"{origin}: a manifest is an object with kind and metadata")
-            if document.get("kind") == "List":
-                yield from ((origin, item) for item in document.get("items") or [])
-            else:
-                yield origin, document
+            is_list = isinstance(document, dict) and document.get("kind") == "List"
+            items = document.get("items") or [] if is_list else [document]
+            if not isinstance(items, list):
+                raise InvalidManifest(f"{origin}: items of a List are a list")
+            for item in items:
+                if not isinstance(item, dict):
+                    raise InvalidManifest(
+                        f"{origin}: a manifest is an object with kind and metadata"
+                    )
+                yield origin, item
 
 
 def _texts(path: str) -> Iterator[tuple[str, str]]:
     if path == "-":
-        yield "standard input", sys.stdin.read()
+        try:
+            yield "standard input", sys.stdin.buffer.read().decode()
+        except UnicodeDecodeError as error:
+            raise InvalidManifest(f"standard input: {error}") from error
         return
     place = Path(path)
     files = (
