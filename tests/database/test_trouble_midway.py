@@ -37,6 +37,7 @@ def fail(pgstrata: CommandLine, database: Database) -> str:
     assert (newest["version"], newest["phases"][0]["state"]) == ("2", "Running")
     assert (before["version"], before["phases"][0]["state"]) == ("1", "Done")
     assert ended.condition("Expanded")["status"] == "False"
+    assert [step["state"] for step in status["plan"]["steps"]] == ["Failed"]
     return message
 
 

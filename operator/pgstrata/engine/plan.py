@@ -91,8 +91,13 @@ def hash_of(parts: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def plan_status(plan: Plan, *, done: int = 0, running: bool = False) -> PlanStatus:
-    """Return the part of a plan that fits into a status; `done` steps are left out."""
+def plan_status(plan: Plan, *, done: int = 0, first: WorkState = WorkState.PENDING) -> PlanStatus:
+    """Return the part of a plan that fits into a status.
+
+    Args:
+        done: so many steps are left out.
+        first: the state of the step behind them; all others are pending.
+    """
     outlines: Sequence[Outline] = plan.outlines[done:]
     return PlanStatus(
         summary=plan.summary,
@@ -100,7 +105,7 @@ def plan_status(plan: Plan, *, done: int = 0, running: bool = False) -> PlanStat
             StepStatus(
                 id=outline.id,
                 title=outline.title,
-                state=WorkState.RUNNING if running and not number else WorkState.PENDING,
+                state=WorkState.PENDING if number else first,
                 gate=outline.gate,
                 lock=outline.lock,
                 tables=tuple(str(t) for t in outline.tables)[:STEPS_SHOWN] or None,

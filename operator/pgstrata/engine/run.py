@@ -10,8 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from pgstrata.core.api_status import WorkState
 from pgstrata.core.errors import ConnectionFailed, Interrupted, PgstrataError
-from pgstrata.core.reasons import Reason
+from pgstrata.core.reasons import Reason, Situation
 from pgstrata.engine.context import Context
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
@@ -46,7 +47,7 @@ async def _step_by_step(
         progress.check()
         if on_step is not None:
             on_step(number)
-        rest = partial(plan_status, plan, done=number, running=True)
+        rest = partial(plan_status, plan, done=number, first=WorkState.RUNNING)
         ctx.report.know_when_written(plan=rest)
         outline = step.outline
         progress.begin(outline.id, number, total)
@@ -54,8 +55,18 @@ async def _step_by_step(
         if number or not ctx.report.is_said(Reason.LOCK_TIMEOUT):
             await progress.say(outline.reason, f"step {number + 1} of {total}: {outline.title}")
         failpoint("step.before")
-        await _guarded(step, work, ctx, progress)
+        try:
+            await _guarded(step, work, ctx, progress)
+        except PgstrataError as error:
+            ctx.report.know(plan=plan_status(plan, done=number, first=_state_after(error)))
+            raise
         failpoint("step.after")
+
+
+def _state_after(error: PgstrataError) -> WorkState:
+    """What has failed needs a person; what was stopped or is tried again only has not run yet."""
+    stalled = error.reason.situation is Situation.STALLED
+    return WorkState.FAILED if stalled else WorkState.PENDING
 
 
 async def _guarded(step: Step, work: Exclusive, ctx: Context, progress: Progress) -> None:
