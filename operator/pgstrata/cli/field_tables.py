@@ -96,6 +96,8 @@ def _form(schema: Schema) -> str:
             form = "time"
         case "string" if "(ms|" in str(schema.get("pattern")):
             form = "duration"
+        case "string" if "(Ki|" in str(schema.get("pattern")):
+            form = "size"
         case "string":
             bound = f", at most {schema['maxLength']}"
         case "integer" if "maximum" in schema:

@@ -1,14 +1,14 @@
 """--database-url in place of the Secrets of ManagedDatabases.
 
 The URL is the caller's own, so all that libpq understands is taken (sockets, service files, any
-parameter), with libpq's own defaults; timeouts and limits still come from the ManagedDatabase.
+parameter), with libpq's own defaults; all else still comes from the ManagedDatabase.
 """
 
 from dataclasses import dataclass
 
 from pgstrata.core.api_model import parse_spec
 from pgstrata.core.resource import ObjectKey, ObjectStore
-from pgstrata.databases.resolve import timeouts_of
+from pgstrata.databases.resolve import target_with
 from pgstrata.databases.spec import ManagedDatabaseSpec
 from pgstrata.pg.target import Target, parse_url
 
@@ -27,4 +27,4 @@ class UrlDatabases:
         if raw is None:
             return Target(parameters)
         spec = parse_spec(ManagedDatabaseSpec, raw.spec)
-        return Target(parameters, timeouts=timeouts_of(spec), max_connections=spec.max_connections)
+        return target_with(spec, parameters)

@@ -1,4 +1,4 @@
-"""Value types of the API: durations, names, timestamps, clipped texts, lists that are maps.
+"""Value types of the API: durations, sizes, cron, names, timestamps, clipped texts, list maps.
 
 Each is one description with three readings: what pydantic accepts, what the CRD's schema says
 (core/crd_schema.py collects it), and what Python holds inside. Rooms use them in spec.py.
@@ -7,7 +7,7 @@ Each is one description with three readings: what pydantic accepts, what the CRD
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AwareDatetime,
@@ -89,7 +89,7 @@ class DurationText:
 
 @dataclass(frozen=True, slots=True)
 class ShortDuration(DurationText):
-    """Annotates a timedelta with bounds, both far below a day: the unit d is not taken.
+    """Annotates a timedelta with bounds, in hours at most: the unit d is not taken.
 
     CEL judges the bounds, but only of what has the right form: its own error is not for users.
     """
@@ -129,6 +129,100 @@ class ShortDuration(DurationText):
         if not parse_duration(self.at_least) <= duration <= parse_duration(self.at_most):
             raise PydanticCustomError("duration_bounds", "{text}", {"text": self._message})
         return duration
+
+
+def _any_case(names: str) -> str:
+    return "|".join("".join(f"[{c}{c.lower()}]" for c in name) for name in names.split())
+
+
+def _cron_pattern() -> str:
+    """Return cron's five fields, each a list of values, ranges and steps within its bounds."""
+    months = _any_case("JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC")
+    days = _any_case("SUN MON TUE WED THU FRI SAT")
+    fields = []
+    for value, step in (
+        ("[0-5]?[0-9]", "[1-9]|[1-5][0-9]"),
+        ("[01]?[0-9]|2[0-3]", "[1-9]|1[0-9]|2[0-3]"),
+        ("0?[1-9]|[12][0-9]|3[01]", "[1-9]|[12][0-9]|3[01]"),
+        (f"0?[1-9]|1[0-2]|{months}", "[1-9]|1[0-2]"),
+        (f"[0-7]|{days}", "[1-7]"),
+    ):
+        item = f"([*]|({value})(-({value}))?)(/({step}))?"
+        fields.append(f"{item}(,{item})*")
+    return f"^{' +'.join(fields)}$"
+
+
+CRON_MAX_LENGTH = 128
+CRON_PATTERN = _cron_pattern()
+_CRON_MESSAGE = "must be cron's five fields (minute hour day month weekday), as 0 2 * * MON-FRI"
+
+
+@dataclass(frozen=True, slots=True)
+class CronText:
+    """Annotates a text of cron's five fields; names of months and days in any case.
+
+    Left to core/windows.py is what no pattern says: that a range does not end before it begins.
+    """
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, _core: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        # Not as its pattern, which the API server would show in full in place of a message.
+        rule = {"rule": f"self.matches('{CRON_PATTERN}')", "message": _CRON_MESSAGE}
+        return {
+            "type": "string",
+            "maxLength": CRON_MAX_LENGTH,
+            "x-kubernetes-validations": [rule],
+        }
+
+    def _read(self, text: str) -> str:
+        if len(text) > CRON_MAX_LENGTH or re.fullmatch(CRON_PATTERN, text) is None:
+            raise PydanticCustomError("cron", "{text}", {"text": _CRON_MESSAGE})
+        return text
+
+
+BYTE_SIZE_MAX_LENGTH = 16
+BYTE_SIZE_PATTERN = "^[1-9][0-9]{0,5}(Ki|Mi|Gi|Ti)$"
+_BYTES = {"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+
+
+class ByteSize(int):
+    """A number of bytes that is written as text: `10Gi`, a whole number and its unit."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, _source: object, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls._read,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                cls.text, return_schema=core_schema.str_schema()
+            ),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, _core: CoreSchema, _handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"type": "string", "pattern": BYTE_SIZE_PATTERN, "maxLength": BYTE_SIZE_MAX_LENGTH}
+
+    def text(self) -> str:
+        """Return it as it is written, in the largest unit that divides it; below 1 KiB is cut."""
+        unit = next((u for u in reversed(_BYTES) if self % _BYTES[u] == 0), "Ki")
+        return f"{self // _BYTES[unit]}{unit}"
+
+    @classmethod
+    def _read(cls, value: object) -> Self:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, str) or re.fullmatch(BYTE_SIZE_PATTERN, value) is None:
+            raise PydanticCustomError("byte_size", "must be a size such as 512Mi or 10Gi")
+        return cls(int(value[:-2]) * _BYTES[value[-2:]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,3 +347,16 @@ ObjectName = Annotated[
 
 DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern="^[-._a-zA-Z0-9]+$")]
 """A key in a Secret's or ConfigMap's data."""
+
+Cron = Annotated[str, CronText()]
+"""A schedule."""
+
+_ZONE_PART = "[A-Z][-+_A-Za-z0-9]*"
+
+TimeZone = Annotated[
+    str, Field(min_length=1, max_length=63, pattern=f"^{_ZONE_PART}(/{_ZONE_PART})*$")
+]
+"""The form of an IANA name; whether there is such a zone is for core/windows.py."""
+
+Query = Annotated[str, Field(min_length=1, max_length=2048)]
+"""A query of the user's own."""

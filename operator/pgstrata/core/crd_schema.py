@@ -14,7 +14,7 @@ from datetime import timedelta
 from pydantic import BaseModel, JsonValue
 from pydantic.json_schema import GenerateJsonSchema
 
-from pgstrata.core.api_values import format_duration
+from pgstrata.core.api_values import ByteSize, format_duration
 
 Schema = dict[str, JsonValue]
 
@@ -46,14 +46,18 @@ class _Generator(GenerateJsonSchema):
     """pydantic's generator, with defaults in the form that the field itself accepts."""
 
     def encode_default(self, dft: object) -> JsonValue:
-        """A timedelta as 5s, where pydantic would write PT5S whatever the field's serializer.
+        """A timedelta as 5s, a size as 10Gi, which pydantic writes whatever the field's serializer.
 
         An object's default is written in full, which pydantic does: the API server judges a default
-        {} by the CEL rules without filling in the defaults of its fields.
+        {} by the CEL rules without filling in the defaults of its fields. It refuses a null there.
         """
         if isinstance(dft, timedelta):
             return format_duration(dft)
+        if isinstance(dft, ByteSize):
+            return dft.text()
         encoded: JsonValue = super().encode_default(dft)
+        if isinstance(encoded, dict):
+            return {name: value for name, value in encoded.items() if value is not None}
         return encoded
 
 

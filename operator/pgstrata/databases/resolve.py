@@ -1,4 +1,4 @@
-"""Finds the way to a ManagedDatabase: its Secret, its certificates, its timeouts.
+"""Finds the way to a ManagedDatabase, and how to treat it: Secret, certificates, timeouts, windows.
 
 Used by this room's reconcile and, through engine.context.Databases, by every other room. Secrets
 are read at each look. From a Secret only what names the server, the database, the user and the mode
@@ -16,8 +16,9 @@ from pgstrata.core.errors import (
     SecretNotFound,
 )
 from pgstrata.core.resource import ObjectKey, ObjectStore
+from pgstrata.core.windows import Window
 from pgstrata.databases.spec import CaKind, ManagedDatabaseSpec, TlsMode, TlsSpec
-from pgstrata.pg.target import Target, Timeouts, TLSFiles, parse_url
+from pgstrata.pg.target import Target, ThrottleLimits, Timeouts, TLSFiles, parse_url
 
 _TAKEN = frozenset(
     {"host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "target_session_attrs"}
@@ -54,12 +55,7 @@ class DatabaseResolver:
         tls = spec.connection.tls or TlsSpec()
         parameters["sslmode"] = _ssl_mode(tls, parameters.get("sslmode"), name)
         files = await self._tls_files(namespace, tls, parameters["sslmode"])
-        return Target(
-            parameters={**_shut(parameters, files), **parameters},
-            timeouts=timeouts_of(spec),
-            tls=files,
-            max_connections=spec.max_connections,
-        )
+        return target_with(spec, {**_shut(parameters, files), **parameters}, files)
 
     async def _tls_files(self, namespace: str, tls: TlsSpec, mode: str) -> TLSFiles:
         root = None
@@ -86,12 +82,36 @@ class DatabaseResolver:
         return TLSFiles(root, _value(pair, "tls.crt", origin), _value(pair, "tls.key", origin))
 
 
-def timeouts_of(spec: ManagedDatabaseSpec) -> Timeouts:
-    """Return the spec's timeouts in seconds."""
-    return Timeouts(
-        connect=spec.timeouts.connect.total_seconds(),
-        lock=spec.timeouts.lock.total_seconds(),
-        statement=spec.timeouts.statement.total_seconds(),
+def target_with(
+    spec: ManagedDatabaseSpec, parameters: Mapping[str, str], tls: TLSFiles | None = None
+) -> Target:
+    """Return the database of libpq's `parameters`, to be treated as the spec says.
+
+    Raises InvalidSpec for a window whose schedule or zone cannot be.
+    """
+    throttle = spec.throttle
+    return Target(
+        parameters=parameters,
+        timeouts=Timeouts(
+            connect=spec.timeouts.connect.total_seconds(),
+            lock=spec.timeouts.lock.total_seconds(),
+            statement=spec.timeouts.statement.total_seconds(),
+        ),
+        tls=tls or TLSFiles(),
+        max_connections=spec.max_connections,
+        windows=tuple(
+            Window(window.name, window.schedule, window.duration, window.time_zone)
+            for window in spec.windows
+        ),
+        throttle=ThrottleLimits(
+            max_replica_lag=throttle.max_replica_lag.total_seconds(),
+            max_connection_utilization=throttle.max_connection_utilization,
+            max_slot_retained=throttle.max_slot_retained,
+            max_archive_backlog=throttle.max_archive_backlog,
+            pause_on_autovacuum=throttle.pause_on_autovacuum,
+            query=throttle.query,
+        ),
+        suspended=spec.suspend,
     )
 
 

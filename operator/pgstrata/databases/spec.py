@@ -13,14 +13,25 @@ from pgstrata.core.api_model import ApiKind, ApiModel, Column, LocalRef, cel
 from pgstrata.core.api_status import KindStatus
 from pgstrata.core.api_values import (
     SHORT_DURATION_PATTERN,
+    ByteSize,
     Clipped,
     Count,
+    Cron,
     DataKey,
+    First,
     Flag,
     Integer,
+    LabelName,
+    ListMap,
     ObjectName,
+    Query,
     ShortDuration,
+    Timestamp,
+    TimeZone,
 )
+
+WINDOWS_MAX = 16
+"""Maintenance windows of a database."""
 
 
 class TlsMode(StrEnum):
@@ -105,6 +116,36 @@ class Timeouts(ApiModel):
         return self.lock <= self.statement
 
 
+class WindowSpec(ApiModel):
+    """A time in which disturbing work may be done."""
+
+    name: LabelName
+    """What other resources call it."""
+    schedule: Cron
+    """When it opens: cron, five fields; where both day fields are given, one is enough."""
+    duration: Annotated[timedelta, ShortDuration("1m", "168h")]
+    """How long it stays open."""
+    time_zone: TimeZone = "UTC"
+    """The IANA name of the zone whose clock the schedule is read on."""
+
+
+class ThrottleSpec(ApiModel):
+    """What long work stops at until it is over; any one is enough."""
+
+    max_replica_lag: Annotated[timedelta, ShortDuration("1s", "1h")] = timedelta(seconds=10)
+    """How far the slowest replica may be behind."""
+    max_connection_utilization: Annotated[Integer, Field(ge=1, le=100)] = 80
+    """Percent of the server's max_connections that may be in use."""
+    max_slot_retained: ByteSize = ByteSize(10 << 30)
+    """WAL that a replication slot may hold back."""
+    max_archive_backlog: Annotated[Integer, Field(ge=1, le=100_000)] = 50
+    """WAL files that may wait for the archiver."""
+    pause_on_autovacuum: Flag = True
+    """Whether an autovacuum of the table is waited for, 5 minutes at most."""
+    query: Query | None = None
+    """One query, run read-only and at most 1 s; true, a number but 0, a text or NULL: stop."""
+
+
 class ManagedDatabaseSpec(ApiModel):
     """What is asked for."""
 
@@ -114,6 +155,12 @@ class ManagedDatabaseSpec(ApiModel):
     """How long to wait for connections, locks and statements."""
     max_connections: Annotated[Integer, Field(ge=4, le=100)] = 6
     """Connections that pgstrata opens at a time to this database."""
+    windows: Annotated[tuple[WindowSpec, ...], Field(max_length=WINDOWS_MAX), ListMap("name")] = ()
+    """Times in which other resources may do what they keep for them."""
+    throttle: ThrottleSpec = ThrottleSpec()
+    """What long work in this database stops at."""
+    suspend: Flag = False
+    """Whether all work in this database stops at its next boundary, until this is unset."""
 
 
 class Pooler(StrEnum):
@@ -122,6 +169,17 @@ class Pooler(StrEnum):
     NONE = "None"
     SESSION = "Session"
     TRANSACTION = "Transaction"
+
+
+class WindowStatus(ApiModel):
+    """A maintenance window as it stands."""
+
+    name: Annotated[str, Clipped(63)]
+    """Its name."""
+    open: Flag
+    """Whether it is open."""
+    next_opening: Timestamp | None = None
+    """When it opens next; absent: never, or it does not close."""
 
 
 class ManagedDatabaseStatus(KindStatus):
@@ -137,6 +195,8 @@ class ManagedDatabaseStatus(KindStatus):
     """The connection pooler in between, and its mode; Transaction is not supported."""
     control_schema_version: Count | None = None
     """The version of the schema `pgstrata` in the database."""
+    windows: Annotated[tuple[WindowStatus, ...], First(WINDOWS_MAX)] = ()
+    """The maintenance windows."""
 
 
 MANAGED_DATABASE = ApiKind(

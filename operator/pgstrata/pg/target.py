@@ -9,6 +9,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from pgstrata.core.errors import InvalidSpec
+from pgstrata.core.windows import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,23 @@ class Timeouts:
     connect: float = 5.0
     lock: float = 0.5
     statement: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ThrottleLimits:
+    """What long work stops at, as in ManagedDatabase.spec.throttle."""
+
+    max_replica_lag: float = 10.0
+    """Seconds."""
+    max_connection_utilization: int = 80
+    """Percent of max_connections."""
+    max_slot_retained: int = 10 << 30
+    """Bytes."""
+    max_archive_backlog: int = 50
+    """WAL files that wait for the archiver."""
+    pause_on_autovacuum: bool = True
+    query: str | None = None
+    """The user's own; what it returns says whether to stop (engine/throttle.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +55,18 @@ class Target:
     timeouts: Timeouts = Timeouts()
     tls: TLSFiles = field(default=TLSFiles(), repr=False)
     max_connections: int = 6
+    windows: tuple[Window, ...] = ()
+    throttle: ThrottleLimits = ThrottleLimits()
+    suspended: bool = False
+    """Whether nothing is to be changed in this database for now."""
+
+    def window(self, name: str) -> Window:
+        """Return the window of that name. Raises InvalidSpec where there is none."""
+        for window in self.windows:
+            if window.name == name:
+                return window
+        known = ", ".join(window.name for window in self.windows) or "none"
+        raise InvalidSpec(f"the ManagedDatabase has no window {name!r}; those that it has: {known}")
 
     @property
     def server(self) -> str:

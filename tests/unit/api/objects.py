@@ -101,7 +101,7 @@ DATABASES = (
         connection={"secretRef": {"name": "a" * 254}},
         refused="spec.connection.secretRef.name",
     ),
-    _database("an unknown field", windows=[], refused="spec.windows"),
+    _database("an unknown field", objectives=[], refused="spec.objectives"),
     _database(
         "an unknown field further down",
         connection={"secretRef": {"name": "a", "namespace": "b"}},

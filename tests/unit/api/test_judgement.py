@@ -74,7 +74,7 @@ def test_a_refusal_is_an_invalid_spec_to_whoever_maps_errors_to_reasons() -> Non
 @pytest.mark.parametrize(
     ("where", "stored"),
     [
-        ("at the top", {"connection": {"secretRef": {"name": "a"}}, "throttle": {"a": 1}}),
+        ("at the top", {"connection": {"secretRef": {"name": "a"}}, "objectives": {"a": 1}}),
         ("further down", {"connection": {"secretRef": {"name": "a"}, "pool": {"mode": "x"}}}),
     ],
 )
