@@ -124,7 +124,7 @@ class _Calendar:
         """Return the first moment that is after `moment`."""
         wall = self._wall(moment)
         again = None
-        for time in self._walk(wall - self._repeated(wall) - _SECOND):
+        for time in self._walk(wall - self._repeated(wall)):
             first = self._first(time)
             if first > moment:
                 return first if again is None else min(first, again)
