@@ -46,6 +46,20 @@ def _timeouts(title: str, timeouts: JsonValue, *, refused: str = "") -> Case:
     return _database(title, refused=refused, timeouts=timeouts)
 
 
+def _windows(title: str, *windows: JsonValue, refused: str = "") -> Case:
+    return _database(title, refused=refused, windows=list(windows))
+
+
+def _window(title: str, *, refused: str = "", **fields: JsonValue) -> Case:
+    refused = f"spec.windows[0].{refused}" if refused else ""
+    return _windows(title, {**_NIGHTLY, **fields}, refused=refused)
+
+
+def _throttle(title: str, *, refused: str = "", **fields: JsonValue) -> Case:
+    refused = f"spec.throttle.{refused}" if refused else ""
+    return _database(title, refused=refused, throttle=fields)
+
+
 def _version(title: str, *, refused: str = "", **fields: JsonValue) -> Case:
     return Case(title, SCHEMA_VERSION, {**_VERSION, **fields}, refused)
 
@@ -60,6 +74,7 @@ def _inline(title: str, files: Mapping[str, JsonValue], *, refused: str = "") ->
 
 _CONNECTION: dict[str, JsonValue] = {"secretRef": {"name": "metrics-app"}}
 _CA: dict[str, JsonValue] = {"name": "metrics-ca"}
+_NIGHTLY: dict[str, JsonValue] = {"name": "nightly", "schedule": "0 2 * * *", "duration": "2h"}
 _VERSION: dict[str, JsonValue] = {
     "databaseRef": {"name": "metrics"},
     "source": {"bundle": "api-monitoring"},
@@ -81,6 +96,30 @@ DATABASES = (
     _tls("no TLS", {"mode": "disable"}),
     _tls("null for a mode", {"mode": None}),
     _tls("null for TLS", None),
+    _windows("no windows"),
+    _windows("as many windows as may be", *({**_NIGHTLY, "name": f"w{n}"} for n in range(16))),
+    _windows("windows that differ in their names", _NIGHTLY, {**_NIGHTLY, "name": "daily"}),
+    _window("a window in its own zone", timeZone="America/Argentina/ComodRivadavia"),
+    _window("a zone that only the operator can know to be none", timeZone="Europe/Berln"),
+    _window("a range that only the operator can know to be none", schedule="30-10 2 * * *"),
+    _window("a schedule that never comes", schedule="0 0 30 2 *"),
+    _window("every minute", schedule="* * * * *", duration="1m"),
+    _window("bounds of cron", schedule="59 23 31 12 7"),
+    _window("zeros", schedule="00 00 01 01 0"),
+    _window(
+        "lists, ranges and steps", schedule="*/5,1 0-6/2,22,23 1-7,15 */3 1-5", duration="168h"
+    ),
+    _window("names in any case", schedule="0 2 * jan,FEB,Mar-DEC mon-Fri,SUN"),
+    _window("a wide schedule", schedule="0  2   * *  *"),
+    _throttle("no limits said"),
+    _throttle(
+        "all limits", maxReplicaLag="1h", maxConnectionUtilization=100, maxSlotRetained="1Ti"
+    ),
+    _throttle("the lowest limits", maxReplicaLag="1s", maxConnectionUtilization=1),
+    _throttle("the lowest sizes", maxSlotRetained="1Ki", maxArchiveBacklog=1),
+    _throttle("a query", query="SELECT count(*) > 100 FROM jobs", pauseOnAutovacuum=False),
+    _throttle("the longest query", query="x" * 2048),
+    _database("suspended", suspend=True),
     Case("no spec", MANAGED_DATABASE, None, "spec"),
     Case("a spec that is a text", MANAGED_DATABASE, "metrics", "spec"),
     Case("an empty spec", MANAGED_DATABASE, {}, "spec.connection"),
@@ -113,6 +152,59 @@ DATABASES = (
     _database("half a connection", maxConnections=6.5, refused="spec.maxConnections"),
     _database("a number in quotes", maxConnections="6", refused="spec.maxConnections"),
     _database("true for a number", maxConnections=True, refused="spec.maxConnections"),
+    _windows("a window twice", _NIGHTLY, _NIGHTLY, refused="spec.windows"),
+    _windows(
+        "too many windows",
+        *({**_NIGHTLY, "name": f"w{n}"} for n in range(17)),
+        refused="spec.windows",
+    ),
+    _windows("a window without a name", {**_NIGHTLY, "name": None}, refused="spec.windows[0].name"),
+    _windows(
+        "a window without a schedule", {"name": "a", "duration": "1h"}, refused="spec.windows[0]."
+    ),
+    _window("a window's name that is none", name="Nightly", refused="name"),
+    _window("four fields", schedule="0 2 * *", refused="schedule"),
+    _window("six fields", schedule="0 0 2 * * *", refused="schedule"),
+    _window("a word for a schedule", schedule="@daily", refused="schedule"),
+    _window("an empty schedule", schedule="", refused="schedule"),
+    _window("a space before it", schedule=" 0 2 * * *", refused="schedule"),
+    _window("a line end after a schedule", schedule="0 2 * * *\n", refused="schedule"),
+    _window("minute 60", schedule="60 2 * * *", refused="schedule"),
+    _window("hour 24", schedule="0 24 * * *", refused="schedule"),
+    _window("day 0", schedule="0 2 0 * *", refused="schedule"),
+    _window("day 32", schedule="0 2 32 * *", refused="schedule"),
+    _window("month 13", schedule="0 2 * 13 *", refused="schedule"),
+    _window("weekday 8", schedule="0 2 * * 8", refused="schedule"),
+    _window("a step of none", schedule="*/0 2 * * *", refused="schedule"),
+    _window("a month's name in another field", schedule="0 2 JAN * *", refused="schedule"),
+    _window("an end without a beginning", schedule="0 -5 * * *", refused="schedule"),
+    _window("an empty place in a list", schedule="0 1,,2 * * *", refused="schedule"),
+    _window("other crons' last day", schedule="0 2 L * *", refused="schedule"),
+    _window("a schedule too long", schedule="0 2 * * " + "1," * 60 + "1", refused="schedule"),
+    _window("a number for a schedule", schedule=5, refused="schedule"),
+    _window("a window of no length", duration="0s", refused="duration"),
+    _window("a window of more than a week", duration="169h", refused="duration"),
+    _window("days, which CEL cannot read", duration="1d", refused="duration"),
+    _window("a zone by its offset", timeZone="+02:00", refused="timeZone"),
+    _window("a path for a zone", timeZone="../Europe/Berlin", refused="timeZone"),
+    _window("a system's own zone", timeZone="localtime", refused="timeZone"),
+    _window("a window's field of tomorrow", days=[], refused="days"),
+    _throttle("no lag at all", maxReplicaLag="0s", refused="maxReplicaLag"),
+    _throttle("a lag of days", maxReplicaLag="25h", refused="maxReplicaLag"),
+    _throttle("a percentage of zero", maxConnectionUtilization=0, refused="maxConnectionU"),
+    _throttle("more than all", maxConnectionUtilization=101, refused="maxConnectionUtilization"),
+    _throttle("a percent sign", maxConnectionUtilization="80%", refused="maxConnectionU"),
+    _throttle("bytes without a unit", maxSlotRetained="1024", refused="maxSlotRetained"),
+    _throttle("bytes as a number", maxSlotRetained=1024, refused="maxSlotRetained"),
+    _throttle("decimal bytes", maxSlotRetained="10G", refused="maxSlotRetained"),
+    _throttle("no bytes", maxSlotRetained="0Gi", refused="maxSlotRetained"),
+    _throttle("part of a byte", maxSlotRetained="1.5Gi", refused="maxSlotRetained"),
+    _throttle("no backlog", maxArchiveBacklog=0, refused="maxArchiveBacklog"),
+    _throttle("yes for true", pauseOnAutovacuum="yes", refused="pauseOnAutovacuum"),
+    _throttle("an empty query", query="", refused="query"),
+    _throttle("a query too long", query="x" * 2049, refused="query"),
+    _throttle("a limit of tomorrow", maxDiskUsage=80, refused="maxDiskUsage"),
+    _database("a text for suspend", suspend="true", refused="spec.suspend"),
     _timeouts("a lock timeout of zero", {"lock": "0s"}, refused="spec.timeouts.lock"),
     _timeouts("a lock timeout too long", {"lock": "30001ms"}, refused="spec.timeouts.lock"),
     _timeouts("a connect timeout too long", {"connect": "61s"}, refused="spec.timeouts.connect"),
