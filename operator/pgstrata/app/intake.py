@@ -15,6 +15,7 @@ from pgstrata.app.runs import Runs
 from pgstrata.app.wake import must_wake
 from pgstrata.core.driver import Driver
 from pgstrata.core.resource import ObjectKey, RawResource
+from pgstrata.databases.spec import MANAGED_DATABASE
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.raw import mapping, to_raw
 from pgstrata.kube.store import FINALIZER
@@ -61,6 +62,7 @@ class Intake:
             self._queue.add(raw.key)
             if before is None or before.generation != raw.generation:
                 self._wake_dependents(raw.key)
+                self._stop_dependents(raw.key)
 
     def resource_gone(self, obj: JsonObject) -> None:
         """One of our own resources does not exist any more."""
@@ -97,6 +99,12 @@ class Intake:
     def _wake_dependents(self, changed: ObjectKey) -> None:
         for key in self._index.dependents(changed):
             self._queue.add(key)
+
+    def _stop_dependents(self, changed: ObjectKey) -> None:
+        """Have runs in a database go by its new windows, throttle and suspend: they begin anew."""
+        if changed.kind == MANAGED_DATABASE.kind:
+            for key in self._index.dependents(changed):
+                self._runs.overtaken(key)
 
 
 def _reference(kind: str, obj: JsonObject) -> tuple[ObjectKey, str]:

@@ -118,6 +118,12 @@ class Runs:
         elif run.raw.generation != raw.generation:
             run.interrupt.soft(Cause.CHANGED)
 
+    def overtaken(self, key: ObjectKey) -> None:
+        """Stop, at the next boundary, a run that began with what its database said before."""
+        run = self._active.get(key)
+        if run is not None:
+            run.interrupt.soft(Cause.CHANGED)
+
     def deleted(self, key: ObjectKey) -> None:
         """Stop a run whose resource is being deleted: softly, then hard, then without it."""
         run = self._active.get(key)

@@ -1,5 +1,6 @@
 """An event is turned into work for whom it concerns, and for nobody else."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from pgstrata.app.intake import Intake
 from pgstrata.app.queue import WorkQueue
 from pgstrata.app.references import ReverseIndex
 from pgstrata.app.runs import Runs
+from pgstrata.core.interrupt import Cause, Interrupt
 from pgstrata.core.resource import ObjectKey
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.store import FINALIZER
@@ -19,14 +21,18 @@ from tests.unit.app.resources import DATABASE, KEY, SECRET
 REFERENCES = {KEY: frozenset({DATABASE}), DATABASE: frozenset({SECRET})}
 
 
+async def _until_soft(interrupt: Interrupt) -> None:
+    await interrupt.wait_soft()
+
+
 class Desk:
     """An Intake and the queues that it fills."""
 
     def __init__(self) -> None:
-        driver = ScriptedDriver(references=REFERENCES)
+        self.driver = driver = ScriptedDriver(_until_soft, references=REFERENCES)
         self.cache = ObjectCache()
         self.queue = WorkQueue()
-        runs = Runs(driver, on_late_end=self.queue.add)
+        self.runs = runs = Runs(driver, on_late_end=self.queue.add)
         self.deletions = Deletions(
             store=MemoryStore(), cache=self.cache, runs=runs, on_released=lambda _: None
         )
@@ -93,6 +99,40 @@ async def test_a_status_of_a_database_wakes_nobody(desk: Desk) -> None:
     desk.intake.resource_seen(obj(DATABASE, uid="db", version=2))
 
     assert await desk.woken() == set()
+
+
+async def running(desk: Desk) -> "asyncio.Task[object]":
+    """A run of the SchemaVersion, which goes on until it is asked to stop."""
+    raw = desk.cache.get(KEY)
+    assert raw is not None
+    task: asyncio.Task[object] = asyncio.create_task(desk.runs.look(raw))
+    for _ in range(3):  # the look's own task, the run's, the driver's first step
+        await asyncio.sleep(0)
+    assert desk.driver.interrupts
+    return task
+
+
+async def test_a_change_of_a_database_stops_what_runs_there_at_its_next_boundary(
+    desk: Desk,
+) -> None:
+    task = await running(desk)
+    desk.intake.resource_seen(obj(DATABASE, uid="db", version=2))
+    assert not desk.driver.interrupts[0].requested, "its status is no change"
+    desk.intake.resource_seen(obj(DATABASE, uid="db", version=3, generation=2))
+
+    async with asyncio.timeout(5):
+        await task
+    assert desk.driver.interrupts[0].cause is Cause.CHANGED
+    assert await desk.woken() == {DATABASE, KEY}
+
+
+async def test_a_new_secret_stops_nothing_that_runs(desk: Desk) -> None:
+    task = await running(desk)
+    desk.intake.reference_seen("Secret", obj(SECRET, version=5))
+
+    assert not desk.driver.interrupts[0].requested
+    desk.runs.interrupt_all()
+    await task
 
 
 async def test_a_secret_wakes_its_database_and_what_lives_there_once_a_version(desk: Desk) -> None:
