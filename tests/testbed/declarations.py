@@ -18,14 +18,16 @@ def managed_database(
     tls: Mapping[str, object] | None = None,
     timeouts: Mapping[str, str] | None = None,
     name: str = "main",
+    **fields: object,
 ) -> Manifest:
-    """A ManagedDatabase that takes its connection from the Secret main-app."""
+    """A ManagedDatabase that takes its connection from the Secret main-app; `fields`: others."""
     connection: Manifest = {"secretRef": {"name": "main-app"}}
     if tls is not None:
         connection["tls"] = dict(tls)
     spec: Manifest = {"connection": connection}
     if timeouts is not None:
         spec["timeouts"] = dict(timeouts)
+    spec |= fields
     return _object("ManagedDatabase", name, spec=spec)
 
 

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     BUILDING_INDEX = "BuildingIndex"
 
     WAITING_FOR_VACUUM = "WaitingForVacuum"
+    SUSPENDED = "Suspended"
 
     CONNECTION_FAILED = "ConnectionFailed"
     AUTHENTICATION_FAILED = "AuthenticationFailed"
@@ -66,7 +67,7 @@ class Reason(StrEnum):
 _SITUATIONS = {
     Reason.SUCCEEDED: Situation.READY,
     **dict.fromkeys((Reason.PROGRESSING, Reason.BUILDING_INDEX), Situation.WORKING),
-    Reason.WAITING_FOR_VACUUM: Situation.WAITING,
+    **dict.fromkeys((Reason.WAITING_FOR_VACUUM, Reason.SUSPENDED), Situation.WAITING),
     **dict.fromkeys(
         (
             Reason.CONNECTION_FAILED,

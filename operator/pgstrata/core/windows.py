@@ -35,6 +35,11 @@ class Opening:
     next_opening: datetime | None
     """The first opening after now, or after `closes`; None: it opens no more, or never closes."""
 
+    @property
+    def turn(self) -> datetime | None:
+        """When it closes or opens next, and is to be asked again."""
+        return self.closes if self.is_open else self.next_opening
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

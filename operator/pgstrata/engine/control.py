@@ -79,6 +79,23 @@ async def read_control(session: Session) -> ControlState | None:
         raise AccessDenied(f"{error.primary}; {_use_text(presence)}") from error
 
 
+async def settled_control(session: Session) -> ControlState | None:
+    """Return what is installed where ensure_control would change nothing; None where it would.
+
+    Raises AccessDenied, ControlSchemaTooNew, DatabaseChanged.
+    """
+    state = await read_control(session)
+    if state is None:
+        return None
+    _refuse_newer(session, state)
+    settled = (
+        state.is_same_database
+        and state.timeline == state.remembered_timeline
+        and state.version >= len(_files())
+    )
+    return state if settled else None
+
+
 async def _state(session: Session) -> ControlState:
     state = await session.one_or_none("control/read", ControlState)
     if state is None:
@@ -106,12 +123,7 @@ async def ensure_control(session: Session, *, take_over: str | None = None) -> C
         if state is None:
             raise AssertionError("the control schema was installed a moment ago")
     # An upgrade writes down whose database this is, so it must not come before these questions.
-    if state.min_reader > len(_files()):
-        raise ControlSchemaTooNew(
-            f"the control schema of {session.facts.database} has version {state.version} and can "
-            f"be read from version {state.min_reader} on; this pgstrata knows {len(_files())}: "
-            "upgrade it"
-        )
+    _refuse_newer(session, state)
     if not state.is_same_database:
         if take_over not in {state.identity, "all"}:
             raise DatabaseChanged(
@@ -126,6 +138,15 @@ async def ensure_control(session: Session, *, take_over: str | None = None) -> C
         await _install(session)
         state = await _state(session)
     return state
+
+
+def _refuse_newer(session: Session, state: ControlState) -> None:
+    if state.min_reader > len(_files()):
+        raise ControlSchemaTooNew(
+            f"the control schema of {session.facts.database} has version {state.version} and can "
+            f"be read from version {state.min_reader} on; this pgstrata knows {len(_files())}: "
+            "upgrade it"
+        )
 
 
 async def _install(session: Session) -> None:

@@ -149,6 +149,7 @@ def test_the_moments_that_a_window_names_are_its_turns(
     window = Window("w", f"{minute} {hour} * * MON,THU", length * MINUTE, CHANGES[change][0])
     opening = window.at(now)
     second = timedelta(seconds=1)
+    assert opening.turn == (opening.closes if opening.is_open else opening.next_opening)
     if opening.closes is not None:
         assert now < opening.closes
         assert window.at(opening.closes - second).is_open
