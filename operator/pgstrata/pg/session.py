@@ -13,8 +13,10 @@ from typing import LiteralString, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection, AsyncCursor, generators, sql
+from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow, class_row, tuple_row
 
 from pgstrata.core.errors import ConnectionFailed
@@ -175,12 +177,53 @@ class Session:
 
     async def parse(self, text: str) -> None:
         """Let the server parse one statement without running it. Raises StatementFailed."""
-        pgconn = self._connection.pgconn
         async with self._deadline(), self._connection.lock:
-            pgconn.send_prepare(b"", text.encode())
-            [result] = await self._connection.wait(generators.execute(pgconn))
-            if result.status == ExecStatus.FATAL_ERROR:
-                raise error_from_result(result)
+            self._connection.pgconn.send_prepare(b"", text.encode())
+            await self._answer()
+
+    async def first_row_of(self, query: str, limits: Limits) -> tuple[object, ...] | None:
+        """Return the first row of a user's own query, read in a transaction that leaves nothing.
+
+        It is READ ONLY, one SELECT, VALUES or WITH, and no more of it is read. The connection is
+        held meanwhile: a statement of another task would land in the same transaction, and fail.
+        """
+        pgconn, lock = self._connection.pgconn, self._connection.lock
+        opening = (
+            "BEGIN READ ONLY",
+            f"SET LOCAL lock_timeout = {limits.lock_ms}",
+            f"SET LOCAL statement_timeout = {limits.statement_ms}",
+            f"DECLARE pgstrata NO SCROLL CURSOR FOR {query}",
+        )
+        async with self._deadline(limits.statement_ms), lock:
+            try:
+                for text in opening:
+                    pgconn.send_query_params(text.encode(), None)
+                    await self._answer()
+                pgconn.send_query_params(b"FETCH 1 FROM pgstrata", None)
+                answer = await self._answer()
+                rows = Transformer(self._connection)
+                rows.set_pgresult(answer)
+                return rows.load_row(0, tuple) if answer.ntuples else None
+            finally:
+                await self._leave()
+
+    async def _leave(self) -> None:
+        """Roll back while the connection is held; one that cannot do it is closed instead."""
+        try:
+            async with asyncio.timeout(5):
+                self._connection.pgconn.send_query_params(b"ROLLBACK", None)
+                await self._answer()
+        except (TimeoutError, psycopg.Error):
+            self._connection.pgconn.finish()
+
+    async def _answer(self) -> PGresult:
+        """Wait for the answer to the one statement that was sent; raise what it failed with."""
+        executing = generators.execute(self._connection.pgconn)
+        result: PGresult
+        [result] = await self._connection.wait(executing)
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise error_from_result(result)
+        return result
 
     async def copy_in(self, text: Verbatim, data: str) -> None:
         """Run `COPY ... FROM STDIN` with its data as a script has them."""
