@@ -8,31 +8,13 @@ import pytest
 import yaml
 
 from pgstrata.pg.script import split_script
+from tests.testbed.monitoring.document_existing_tables import INDEXES
 
 ROOT = Path(__file__).parents[3]
 BUNDLE = ROOT / "sql" / "bundles" / "api-monitoring"
 EXAMPLE = ROOT / "examples" / "api-monitoring"
 
-ENHANCEMENT_1 = {
-    "idx_users_email_active": "users (email) WHERE is_active = TRUE",
-    "idx_users_organization": "users (organization_id) WHERE organization_id IS NOT NULL",
-    "idx_api_keys_user_provider": "api_keys (user_id, provider_id)",
-    "idx_api_keys_hash": "api_keys USING HASH (key_hash)",
-    "idx_api_keys_active": "api_keys (is_active, last_used) WHERE is_active = TRUE",
-    "idx_api_metrics_user_timestamp": "api_metrics (user_id, timestamp DESC)",
-    "idx_api_metrics_provider_timestamp": "api_metrics (provider_id, timestamp DESC)",
-    "idx_api_metrics_composite": "api_metrics (user_id, provider_id, timestamp DESC)",
-    "idx_api_metrics_status_errors": (
-        "api_metrics (status_code, timestamp DESC) WHERE status_code >= 400"
-    ),
-    "idx_api_metrics_cost": "api_metrics (cost, timestamp DESC) WHERE cost IS NOT NULL",
-    "idx_cost_budgets_user_active": "cost_budgets (user_id, is_active) WHERE is_active = TRUE",
-    "idx_cost_budgets_provider": "cost_budgets (provider_id, is_active) WHERE is_active = TRUE",
-    "idx_alerts_user_unread": ("alerts (user_id, is_read, created_at DESC) WHERE is_read = FALSE"),
-    "idx_alerts_severity": (
-        "alerts (severity, is_resolved, created_at DESC) WHERE is_resolved = FALSE"
-    ),
-}
+ENHANCEMENT_1 = {index.name: index.definition for index in INDEXES}
 """Every index of the document's enhancement 1, in its order, as it writes it behind ON."""
 
 OF_A_LATER_VERSION = {"idx_users_organization": "organization_id"}
@@ -68,6 +50,8 @@ def test_an_index_is_left_out_only_if_its_column_does_not_exist_yet(
 ) -> None:
     assert column in ENHANCEMENT_1[index]
     assert column not in " ".join(statements("000_existing_schema.expand.sql"))
+    later = " ".join(statements("002_add_organization_support.expand.sql"))
+    assert later.index(f"ADD COLUMN {column}") < later.index(f"CREATE INDEX CONCURRENTLY {index} ")
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in BUNDLE.glob("*.sql")))
