@@ -31,3 +31,8 @@ def compose(template: str, **names: tuple[str, ...] | str) -> Composed:
             for key, name in names.items()
         }
     )
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL reads it: `'it''s'`."""
+    return sql.Literal(text).as_string()

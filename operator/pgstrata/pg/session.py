@@ -64,7 +64,7 @@ class Transaction:
     """The transaction that runs."""
 
     opened: Sequence[int]
-    """Rows that each opening effect touched or returned."""
+    """Rows that each part of the opening touched or returned."""
     closing: list[Effect] = field(default_factory=list)
     """What is still to be done when the block ends; it goes to the server together with COMMIT."""
 
@@ -74,8 +74,8 @@ def verbatim(statement: str) -> sql.SQL:
     return sql.SQL(statement)
 
 
-def _text(effect: Effect) -> _Text:
-    return load(effect.name), effect.parameters
+def _text(part: "Effect | Verbatim") -> _Text:
+    return (load(part.name), part.parameters) if isinstance(part, Effect) else (part, None)
 
 
 class Session:
@@ -175,6 +175,19 @@ class Session:
             await cursor.execute(text, prepare=False)
             return await cursor.fetchall() if cursor.description else []
 
+    async def read_only(
+        self, text: Verbatim, limit: int
+    ) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+        """Run one query in a READ ONLY transaction; return its columns and the first rows."""
+        async with self.rolled_back(), self._deadline():
+            await self._connection.execute("SET TRANSACTION READ ONLY")
+            cursor = self._connection.cursor(row_factory=tuple_row)
+            await cursor.execute(text, prepare=False)
+            if cursor.description is None:
+                return (), []
+            columns = tuple(column.name for column in cursor.description)
+            return columns, await cursor.fetchmany(limit)
+
     async def parse(self, text: str) -> None:
         """Let the server parse one statement without running it. Raises StatementFailed."""
         async with self._deadline(), self._connection.lock:
@@ -260,7 +273,7 @@ class Session:
         self.application_name = application_name
 
     @asynccontextmanager
-    async def transaction(self, *opening: Effect) -> AsyncIterator[Transaction]:
+    async def transaction(self, *opening: Effect | Verbatim) -> AsyncIterator[Transaction]:
         """Run the block in a transaction; limits set inside with `local` end with it.
 
         `opening` goes to the server together with BEGIN, and `closing`, which the block may fill,
@@ -286,7 +299,7 @@ class Session:
         Args:
             statement_ms: the limit that the first part puts in force; 0 is none.
         """
-        texts = [_text(part) if isinstance(part, Effect) else (part, None) for part in work]
+        texts = [_text(part) for part in work]
         try:
             async with self._deadline(statement_ms):
                 await self._together([("BEGIN", None), *texts, ("COMMIT", None)])

@@ -12,6 +12,8 @@ from pgstrata.pg.target import Timeouts
 LOOK_LOCK_MS = 1_000
 LOOK_STATEMENT_MS = 10_000
 FIRST_STRONG_LOCK_MS = 100
+BATCH_LOCK_MS = 100
+BATCH_STATEMENT_MS = 400
 
 
 class StatementClass(Enum):
@@ -27,6 +29,8 @@ class StatementClass(Enum):
     """Index build, drop and reindex, concurrently."""
     DETACH = auto()
     """DETACH PARTITION CONCURRENTLY."""
+    BATCH = auto()
+    """One batch of a backfill: short, so that nobody waits long for the rows that it holds."""
     OTHER = auto()
     """Any other statement of a file."""
 
@@ -43,16 +47,12 @@ def limits_of(kind: StatementClass, timeouts: Timeouts, deadlock_ms: int) -> Lim
     """Return the limits of a class on a database with these timeouts and deadlock_timeout (ms)."""
     lock = round(timeouts.lock * 1000)
     statement = round(timeouts.statement * 1000)
-    match kind:
-        case StatementClass.LOOK:
-            return Limits(LOOK_LOCK_MS, LOOK_STATEMENT_MS)
-        case StatementClass.STRONG_DDL:
-            return Limits(min(FIRST_STRONG_LOCK_MS, lock), statement)
-        case StatementClass.SCAN:
-            return Limits(deadlock_ms + 1_000, 0)
-        case StatementClass.CONCURRENT_INDEX:
-            return Limits(0, 0)
-        case StatementClass.DETACH:
-            return Limits(0, 600_000)
-        case StatementClass.OTHER:
-            return Limits(lock, statement)
+    return {
+        StatementClass.LOOK: Limits(LOOK_LOCK_MS, LOOK_STATEMENT_MS),
+        StatementClass.STRONG_DDL: Limits(min(FIRST_STRONG_LOCK_MS, lock), statement),
+        StatementClass.SCAN: Limits(deadlock_ms + 1_000, 0),
+        StatementClass.CONCURRENT_INDEX: Limits(0, 0),
+        StatementClass.DETACH: Limits(0, 600_000),
+        StatementClass.BATCH: Limits(BATCH_LOCK_MS, BATCH_STATEMENT_MS),
+        StatementClass.OTHER: Limits(lock, statement),
+    }[kind]
