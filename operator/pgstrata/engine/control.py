@@ -17,6 +17,8 @@ from pgstrata.pg.script import split_script
 from pgstrata.pg.session import Session, verbatim
 from pgstrata.pg.texts import sql_root
 
+CONTROL_VERSION = 2
+"""The number of the newest file; a test holds it."""
 MIN_READER = 1
 """The oldest control schema version whose operators can read what this one writes."""
 _LOCK_KEY = 7_163_402_951_688_310_401

@@ -1,9 +1,9 @@
 """Collects what resources left behind that were deleted while they worked.
 
 Called at every look at a ManagedDatabase, and right after a deletion. A deletion must not wait for
-the database, so it can leave a claim, or the INVALID index of a build that was cancelled. Both are
-written down before they come into being (claim, step with `leftover`), so that they can be found
-here whatever died.
+the database, so it can leave a claim, the trigger of a backfill, or the INVALID index of a build
+that was cancelled. Each is written down before or with its coming into being, so that it can be
+found here whatever died.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from pgstrata.core.reasons import Reason
 from pgstrata.core.resource import ObjectKey
 from pgstrata.engine.claims import CLI_CLUSTER, Owner, release_claim
 from pgstrata.engine.context import Context
+from pgstrata.engine.owned import drop_all_owned
 from pgstrata.pg.indexes import IndexName, drop_invalid_index, observe_index
 from pgstrata.pg.session import Session
 
@@ -30,6 +31,11 @@ class _Abandoned:
     kind: str | None
     namespace: str | None
     name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    object: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ async def collect_remains(session: Session, ctx: Context) -> bool:
     Touches only what belongs to resources of this cluster that exist no more, or to nobody.
     """
     await _release_orphaned_claims(session, ctx)
-    complete = True
+    complete = await _drop_orphaned_triggers(session)
     for step in await session.all("engine/abandoned_steps", _Abandoned):
         if step.cluster is not None:
             continue
@@ -77,6 +83,23 @@ async def _alone_on(session: Session, step: _Abandoned, index: IndexName, ctx: C
     finally:
         if session.is_open:
             await session.run("engine/unlock_object", key=key)
+
+
+async def _drop_orphaned_triggers(session: Session) -> bool:
+    """Drop what was made in tables for objects that nobody manages: it costs writers."""
+    complete = True
+    for row in await session.all("engine/orphaned_owned", _Object):
+        object_ = LockedObject(row.object)
+        acquired = await session.one("engine/try_object_lock", _Acquired, key=object_.advisory_key)
+        if not acquired.acquired:
+            complete = False
+            continue
+        try:
+            complete &= await drop_all_owned(session, object_)
+        finally:
+            if session.is_open:
+                await session.run("engine/unlock_object", key=object_.advisory_key)
+    return complete
 
 
 async def _release_orphaned_claims(session: Session, ctx: Context) -> None:
