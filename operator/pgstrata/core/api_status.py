@@ -103,6 +103,8 @@ class ProgressStatus(ApiModel):
     """Units a second."""
     eta: Duration | None = None
     """Time that is left at this rate."""
+    throttled_by: Annotated[str, Clipped(253)] | None = None
+    """What it waits for; absent: nothing."""
 
 
 Conditions = Annotated[tuple[ConditionModel, ...], Field(max_length=16), ListMap("type")]

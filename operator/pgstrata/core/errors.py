@@ -27,6 +27,18 @@ class InvalidSpec(PgstrataError):
     reason = Reason.INVALID_SPEC
 
 
+class InvalidSettings(PgstrataError):
+    """A setting of the process has a value that cannot be."""
+
+    reason = Reason.INVALID_SPEC
+
+
+class InvalidKubeConfig(PgstrataError):
+    """There is no usable way to an API server: the kubeconfig or the pod's service account."""
+
+    reason = Reason.INVALID_SPEC
+
+
 # -- what the resource refers to ------------------------------------------------------------------
 
 
@@ -171,6 +183,56 @@ class WaitingForVacuum(PgstrataError):
     """A vacuum that prevents wraparound runs on the table; no strong lock is tried against it."""
 
     reason = Reason.WAITING_FOR_VACUUM
+
+
+class NotNow(PgstrataError):
+    """Nothing is wrong, and something else comes first: the base of what is waited for."""
+
+    look_again: float = 10.0
+    """Seconds until it is worth a look."""
+
+
+class WaitingForWindow(NotNow):
+    """The maintenance window is closed, or closes before the step could end."""
+
+    reason = Reason.WAITING_FOR_WINDOW
+
+    def __init__(self, message: str, look_again: float) -> None:
+        super().__init__(message)
+        self.look_again = look_again
+
+
+class ApprovalPending(NotNow):
+    """A step destroys or blocks, and nobody has agreed to it yet."""
+
+    reason = Reason.APPROVAL_PENDING
+    look_again = 60.0
+
+
+class ContractPending(NotNow):
+    """Later versions wait behind a barrier for a contract that was not asked for."""
+
+    reason = Reason.CONTRACT_PENDING
+    look_again = 600.0
+
+
+class DependencyNotReady(NotNow):
+    """Another resource comes first."""
+
+    reason = Reason.DEPENDENCY_NOT_READY
+
+
+class DependencyCycle(PgstrataError):
+    """Resources wait for each other in a circle."""
+
+    reason = Reason.DEPENDENCY_CYCLE
+
+
+class Suspended(NotNow):
+    """The resource, or its database, is suspended, and a change waits for the end of that."""
+
+    reason = Reason.SUSPENDED
+    look_again = 600.0
 
 
 class DiskFull(PgstrataError):

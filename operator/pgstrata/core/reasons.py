@@ -29,7 +29,13 @@ class Reason(StrEnum):
 
     PROGRESSING = "Progressing"
     BUILDING_INDEX = "BuildingIndex"
+    BACKFILLING = "Backfilling"
+    THROTTLED = "Throttled"
 
+    WAITING_FOR_WINDOW = "WaitingForWindow"
+    APPROVAL_PENDING = "ApprovalPending"
+    CONTRACT_PENDING = "ContractPending"
+    DEPENDENCY_NOT_READY = "DependencyNotReady"
     WAITING_FOR_VACUUM = "WaitingForVacuum"
     SUSPENDED = "Suspended"
 
@@ -56,6 +62,7 @@ class Reason(StrEnum):
     DOWNGRADE_REFUSED = "DowngradeRefused"
     BLOCKED = "Blocked"
     VERIFICATION_FAILED = "VerificationFailed"
+    DEPENDENCY_CYCLE = "DependencyCycle"
     DISK_FULL = "DiskFull"
 
     @property
@@ -66,8 +73,21 @@ class Reason(StrEnum):
 
 _SITUATIONS = {
     Reason.SUCCEEDED: Situation.READY,
-    **dict.fromkeys((Reason.PROGRESSING, Reason.BUILDING_INDEX), Situation.WORKING),
-    **dict.fromkeys((Reason.WAITING_FOR_VACUUM, Reason.SUSPENDED), Situation.WAITING),
+    **dict.fromkeys(
+        (Reason.PROGRESSING, Reason.BUILDING_INDEX, Reason.BACKFILLING, Reason.THROTTLED),
+        Situation.WORKING,
+    ),
+    **dict.fromkeys(
+        (
+            Reason.WAITING_FOR_WINDOW,
+            Reason.APPROVAL_PENDING,
+            Reason.CONTRACT_PENDING,
+            Reason.DEPENDENCY_NOT_READY,
+            Reason.WAITING_FOR_VACUUM,
+            Reason.SUSPENDED,
+        ),
+        Situation.WAITING,
+    ),
     **dict.fromkeys(
         (
             Reason.CONNECTION_FAILED,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, JsonValue
 SpecT_co = TypeVar("SpecT_co", bound=BaseModel, covariant=True)
 
 TAKE_OVER_ANNOTATION = "pgstrata.dev/take-over"
+APPROVE_ANNOTATION = "pgstrata.dev/approve"
 RECONCILE_ANNOTATION = "reconcile.pgstrata.dev/requestedAt"
 
 
@@ -47,6 +48,12 @@ class RawResource:
     def take_over(self) -> str | None:
         """The owner whose claim this resource is told to take over, or None."""
         return self.annotations.get(TAKE_OVER_ANNOTATION)
+
+    @property
+    def approved(self) -> frozenset[str]:
+        """The hashes of plans that somebody agrees to."""
+        text = self.annotations.get(APPROVE_ANNOTATION, "")
+        return frozenset(word.strip() for word in text.split(",") if word.strip())
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,14 @@ class Context:
     holder: str
     """Names this process in the fence, for people who look."""
     take_over: str | None = None
+    approve: frozenset[str] = frozenset()
+    """Hashes that the command line agrees to; approvals.ALL: to all."""
+    ignore_windows: bool = False
+
+    @property
+    def approved_hashes(self) -> frozenset[str]:
+        """What is agreed to, by the annotation or by the command line."""
+        return self.approve | self.raw.approved
 
     @property
     def owner(self) -> Owner:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pgstrata.core.api_model import ApiKind, ApiModel, parse_spec
 from pgstrata.core.api_status import KindStatus
 from pgstrata.core.driver import Look
-from pgstrata.core.errors import Interrupted, InvalidSpec, PgstrataError
+from pgstrata.core.errors import Interrupted, InvalidSpec, NotNow, PgstrataError
 from pgstrata.core.interrupt import Interrupt
 from pgstrata.core.outcome import Done, Outcome, Retry, Stalled, Waiting
 from pgstrata.core.reasons import PATIENT_REASONS, Reason, Situation
@@ -50,6 +50,10 @@ class EngineDriver:
     holder: str
     take_over: str | None = None
     """Stands in for the take-over annotation of every resource: the command line's --take-over."""
+    approve: frozenset[str] = frozenset()
+    """Hashes that are agreed to beside the annotations': the command line's --approve."""
+    ignore_windows: bool = False
+    """The command line's --ignore-windows."""
     hopeless: frozenset[Reason] = frozenset()
     """Reasons that count as Stalled at once, because nothing here can change by itself."""
     budget: ConnectionBudget = field(default_factory=ConnectionBudget)
@@ -102,6 +106,8 @@ class EngineDriver:
             cluster=self.cluster,
             holder=self.holder,
             take_over=self.take_over or raw.take_over,
+            approve=self.approve,
+            ignore_windows=self.ignore_windows,
         )
 
     async def _conclude(
@@ -138,7 +144,8 @@ def outcome_of(error: PgstrataError) -> Outcome:
         case Situation.STALLED:
             return Stalled(error.reason, error.message)
         case Situation.WAITING:
-            return Waiting(error.reason, error.message, look_again=10.0)
+            seconds = error.look_again if isinstance(error, NotNow) else NotNow.look_again
+            return Waiting(error.reason, error.message, look_again=seconds)
         case Situation.READY:
             return Done(error.message)
         case Situation.WORKING | Situation.RETRY:

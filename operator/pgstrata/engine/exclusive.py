@@ -107,13 +107,14 @@ class Exclusive:
             raise SessionLost(_lost_text(fence))
 
     @asynccontextmanager
-    async def group(self, limits: Limits) -> AsyncIterator[Transaction]:
+    async def group(self, limits: Limits, *first: Verbatim) -> AsyncIterator[Transaction]:
         """Run the block in one transaction behind the fence and under limits. Raises SessionLost.
 
         Begun and ended in one round trip each: a migration of many small files is made of these.
+        What shall come first goes along with the beginning.
         """
         try:
-            async with self.session.transaction(self._begin(limits)) as transaction:
+            async with self.session.transaction(self._begin(limits), *first) as transaction:
                 self.session.limits_are(limits)
                 yield transaction
         except StatementFailed as error:

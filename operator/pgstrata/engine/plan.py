@@ -5,7 +5,7 @@ the catalog and the journal, never memory, say whether it is done.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -13,6 +13,7 @@ from typing import Protocol
 from pgstrata.core.api_status import PlanStatus, StepStatus, WorkState
 from pgstrata.core.names import TableName
 from pgstrata.core.reasons import Reason
+from pgstrata.engine.estimate import Work
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.progress import Progress
 
@@ -23,7 +24,11 @@ class Gate(StrEnum):
     """What must be given before a step may run."""
 
     CONTRACT = "Contract"
-    """Steps of the contract phase: shown, and not run by this release."""
+    """The contract phase was not asked for (spec.through, spec.contractThrough)."""
+    APPROVAL = "Approval"
+    """A person must agree to the hash of what is asked for."""
+    WINDOW = "Window"
+    """A maintenance window must be open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,15 @@ class Outline:
     tables: tuple[TableName, ...] = ()
     lock: str | None = None
     """The strongest lock mode on tables that exist, or None."""
-    gate: Gate | None = None
+    gates: tuple[Gate, ...] = ()
     hazards: tuple[str, ...] = ()
     reason: Reason = Reason.PROGRESSING
     """The condition's reason while it runs."""
+    approval: str | None = None
+    """The hash that a person must agree to before it runs."""
+    work: Work | None = None
+    """What it does to whole tables in one go, so that it cannot be stopped in between."""
+    work_tables: tuple[TableName, ...] = ()
 
 
 class Step(Protocol):
@@ -83,6 +93,13 @@ class Plan:
         return (*(step.outline for step in self.steps), *self.shown)
 
 
+def gate_text(outline: Outline, approved: Collection[str] = ()) -> str | None:
+    """Return the gates that a step waits at, for people; None: none."""
+    is_open = outline.approval in approved
+    shut = [gate for gate in outline.gates if not (gate is Gate.APPROVAL and is_open)]
+    return ", ".join(shut) or None
+
+
 def hash_of(parts: Iterable[str]) -> str:
     """Return the hash of what was asked: of source text and options, never of progress."""
     digest = hashlib.sha256()
@@ -91,22 +108,31 @@ def hash_of(parts: Iterable[str]) -> str:
     return digest.hexdigest()[:16]
 
 
-def plan_status(plan: Plan, *, done: int = 0, first: WorkState = WorkState.PENDING) -> PlanStatus:
-    """Return the part of a plan that fits into a status.
+def plan_status(
+    plan: Plan,
+    *,
+    done: int = 0,
+    first: WorkState = WorkState.PENDING,
+    approved: Collection[str] = (),
+) -> PlanStatus:
+    """Return the part of a plan that fits into a status. Its hash is the first not approved yet.
 
     Args:
         done: so many steps are left out.
         first: the state of the step behind them; all others are pending.
+        approved: hashes that were agreed to.
     """
     outlines: Sequence[Outline] = plan.outlines[done:]
+    waiting = (s.outline.approval for s in plan.steps[done:] if s.outline.approval is not None)
     return PlanStatus(
+        hash=next((hash_ for hash_ in waiting if hash_ not in approved), None),
         summary=plan.summary,
         steps=tuple(
             StepStatus(
                 id=outline.id,
                 title=outline.title,
                 state=WorkState.PENDING if number else first,
-                gate=outline.gate,
+                gate=gate_text(outline, approved),
                 lock=outline.lock,
                 tables=tuple(str(t) for t in outline.tables)[:STEPS_SHOWN] or None,
             )

@@ -27,19 +27,29 @@ class Gauge(Protocol):
 class Progress:
     """The voice of the step that runs."""
 
-    def __init__(self, report: Reporter[KindStatus], interrupt: Interrupt) -> None:
+    def __init__(
+        self, report: Reporter[KindStatus], interrupt: Interrupt, *, closes: float | None = None
+    ) -> None:
+        """`closes`: when the maintenance window does, by the event loop's clock."""
         self._report = report
         self._step: ProgressStatus | None = None
         self._interrupt = interrupt
+        self._closes = closes
 
     def check(self) -> None:
         """Raise Interrupted where the run is to stop: the step stands at a boundary."""
         if self._interrupt.requested:
             raise Interrupted(f"stopped because {self._interrupt.cause}")
+        if self._seconds_left() <= 0:
+            raise Interrupted("stopped because the maintenance window has closed")
 
     async def say(self, reason: Reason, message: str) -> None:
         """Tell users what is going on."""
         await self._report.working(reason, message, self._step)
+
+    def hold(self, reason: Reason, message: str) -> None:
+        """Tell users only if it lasts."""
+        self._report.hold(reason, message, self._step)
 
     async def repeat(self, reason: Reason, message: str) -> None:
         """Tell the same again with other figures: at once where the reason is new, else rarely."""
@@ -56,9 +66,19 @@ class Progress:
     async def pause(self, seconds: float) -> None:
         """Wait, unless the run is to stop. Raises Interrupted."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(min(seconds, max(0.0, self._seconds_left()))):
                 await self._interrupt.wait_soft()
         self.check()
+
+    async def figures(self, reason: Reason, message: str, status: ProgressStatus) -> None:
+        """Tell how far the step is: at once where the reason is new, else every 10 s."""
+        await self._report.working(reason, message, status, quiet=FIGURES_SECONDS)
+
+    def _seconds_left(self) -> float:
+        """Until the maintenance window closes; infinite without one."""
+        if self._closes is None:
+            return float("inf")
+        return self._closes - asyncio.get_running_loop().time()
 
     @asynccontextmanager
     async def measured(

@@ -72,6 +72,12 @@ class Reporter(Generic[StatusT]):
         elif quiet == STEPS_SECONDS:
             self._held = (reason, message)
 
+    def hold(self, reason: Reason, message: str, progress: ProgressStatus | None) -> None:
+        """Say it only if it lasts: what is tried once more may end as it did before."""
+        if "progress" in type(self.status).model_fields:
+            self.know(progress=progress)
+        self._held = (reason, message)
+
     @asynccontextmanager
     async def telling(self) -> AsyncIterator[None]:
         """While the block runs, write what came too soon when its time has come: it may last."""
@@ -89,9 +95,10 @@ class Reporter(Generic[StatusT]):
                 with suppress(PgstrataError):  # the API server is away: it is told when it is back
                     await self._write(*self._held, stalled=False)
 
-    def is_said(self, reason: Reason) -> bool:
-        """Whether the status gives this reason for the newest generation."""
-        return self._said(READY) == reason
+    @property
+    def has_failed(self) -> bool:
+        """Whether the status says of the newest generation that it failed, or had to wait."""
+        return self._said(STALLED) is not None or self._said(READY) == Reason.LOCK_TIMEOUT
 
     async def conclude(self, reason: Reason, message: str, *, stalled: bool = False) -> None:
         """Write how the look ended, and tell of it in an event where it is news."""

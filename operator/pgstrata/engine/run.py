@@ -6,16 +6,16 @@ and the journal. What a step raises passes through; the driver turns it into an 
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 from pgstrata.core.api_status import WorkState
 from pgstrata.core.errors import ConnectionFailed, Interrupted, PgstrataError
-from pgstrata.core.reasons import Reason, Situation
+from pgstrata.core.reasons import Situation
 from pgstrata.engine.context import Context
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
+from pgstrata.engine.gates import Gates
 from pgstrata.engine.plan import Plan, Step, plan_status
 from pgstrata.engine.progress import Progress
 
@@ -23,42 +23,40 @@ CANCEL_SECONDS = 1.5
 """How long a cancelled statement may take to end before its session is dropped."""
 
 
-async def run(
-    plan: Plan, work: Exclusive, ctx: Context, *, on_step: Callable[[int], None] | None = None
-) -> None:
-    """Run the plan's steps in order.
+async def run(plan: Plan, work: Exclusive, ctx: Context, gates: Gates) -> None:
+    """Run the plan's steps in order, as far as the gates let them.
 
-    Args:
-        on_step: told the number of steps done before each step, so that a room can keep its own
-            facts in step with the plan.
-
-    Raises Interrupted at a boundary when the run is to stop, and whatever a step raises.
+    Raises Interrupted at a boundary when the run is to stop, NotNow at a gate, and whatever a step
+    raises.
     """
     async with ctx.report.telling():
-        await _step_by_step(plan, work, ctx, on_step)
+        await _step_by_step(plan, work, ctx, gates)
 
 
-async def _step_by_step(
-    plan: Plan, work: Exclusive, ctx: Context, on_step: Callable[[int], None] | None
-) -> None:
-    progress = Progress(ctx.report, ctx.interrupt)
+async def _step_by_step(plan: Plan, work: Exclusive, ctx: Context, gates: Gates) -> None:
+    progress = Progress(ctx.report, ctx.interrupt, closes=await gates.closes(work.session))
     total = len(plan.steps)
     for number, step in enumerate(plan.steps):
         progress.check()
-        if on_step is not None:
-            on_step(number)
-        rest = partial(plan_status, plan, done=number, first=WorkState.RUNNING)
-        ctx.report.know_when_written(plan=rest)
+        rest = partial(plan_status, plan, done=number, approved=gates.approved)
         outline = step.outline
+        ctx.report.know_when_written(plan=rest)
+        await gates.admit(outline, work.session)
+        ctx.report.know_when_written(plan=partial(rest, first=WorkState.RUNNING))
         progress.begin(outline.id, number, total)
-        # A step that waited for a lock at the last look most likely does so again.
-        if number or not ctx.report.is_said(Reason.LOCK_TIMEOUT):
-            await progress.say(outline.reason, f"step {number + 1} of {total}: {outline.title}")
+        text = f"step {number + 1} of {total}: {outline.title}"
+        if number or not ctx.report.has_failed:
+            await progress.say(outline.reason, text)
+        else:  # what failed or waited for a lock at the last look most likely does so again
+            progress.hold(outline.reason, text)
         failpoint("step.before")
         try:
             await _guarded(step, work, ctx, progress)
         except PgstrataError as error:
-            ctx.report.know(plan=plan_status(plan, done=number, first=_state_after(error)))
+            after = plan_status(
+                plan, done=number, first=_state_after(error), approved=gates.approved
+            )
+            ctx.report.know(plan=after)
             raise
         failpoint("step.after")
 

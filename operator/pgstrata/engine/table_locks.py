@@ -21,6 +21,7 @@ from pgstrata.pg.timeouts import Limits
 _SUE = LockMode.SHARE_UPDATE_EXCLUSIVE
 _MARGIN_MS = 1_000
 _STATEMENT_SLACK_MS = 50
+_SHORTEST_MS = 50
 
 _CONFLICTS: dict[LockMode, frozenset[LockMode]] = {
     LockMode.ACCESS_SHARE: frozenset({LockMode.ACCESS_EXCLUSIVE}),
@@ -111,14 +112,19 @@ async def lock_holders(session: Session, targets: Sequence[LockTarget]) -> list[
     )
 
 
-async def take_locks(session: Session, targets: Sequence[LockTarget], lock_ms: int) -> int:
+async def take_locks(session: Session, targets: Sequence[LockTarget], limits: Limits) -> Limits:
     """Take the strong locks of a group inside its transaction, all under one deadline.
 
-    Returns the milliseconds that are left of it.
+    Args:
+        limits: the deadline in its lock_ms, and what the statements behind may take.
+
+    Returns the limits that are in force for what follows: locks that nobody named must fit into the
+    same deadline.
 
     Weak locks are left to the statements: nobody stalls behind them. Raises LockNotAvailable, and
     WaitingForVacuum where a vacuum that prevents wraparound holds a table.
     """
+    lock_ms = limits.lock_ms
     strong = [t for t in targets if t.is_strong and t.may_lock]
     for target in strong:
         if target.vacuum_age_exceeded:
@@ -135,7 +141,10 @@ async def take_locks(session: Session, targets: Sequence[LockTarget], lock_ms: i
         if left <= 0:
             raise LockNotAvailable("55P03", f"the locks of the group were not had in {lock_ms} ms")
         await _lock(session, target, LockMode(target.mode), left, only=False)
-    return round((end - time.monotonic()) * 1000)
+    left = round((end - time.monotonic()) * 1000)
+    rest = Limits(max(left, _SHORTEST_MS), limits.statement_ms)
+    await session.limit_to(rest, local=True)
+    return rest
 
 
 async def _lock(
