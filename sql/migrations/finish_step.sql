@@ -2,18 +2,26 @@
 -- that are complete with it, each with the time that its steps took. In one statement, since a
 -- migration of many small files is mostly this.
 -- A step that is applied already is refused (its state would be NULL), and with it the transaction
--- that did it a second time. In a transaction of statements now() is when it began.
+-- that did it a second time. The approval that is carried out with it is consumed.
+-- In a transaction of statements now() is when it began.
 -- Called by: migrations/journal.py.
 with step as (
     insert into pgstrata.step as s
     (
         object, id, version, phase, file, first_statement, title, checksums, state, token,
-        started_at, finished_at
+        started_at, finished_at, rows, work, bytes
     )
     values
     (
         %(object)s, %(id)s, %(version)s, %(phase)s, %(file)s, %(first_statement)s, %(title)s,
-        %(checksums)s, 'Applied', %(token)s, now(), clock_timestamp()
+        %(checksums)s, 'Applied', %(token)s, now(), clock_timestamp(), %(rows)s, %(work)s,
+        case
+            when %(work)s::text is not null
+                then (
+                    select sum(pg_table_size(to_regclass(t.name)))
+                    from unnest(%(work_tables)s::text []) as t (name)
+                )
+        end
     )
     on conflict (object, id) do update
     set
@@ -22,8 +30,17 @@ with step as (
         title = excluded.title,
         token = excluded.token,
         leftover = null,
-        finished_at = excluded.finished_at
+        finished_at = excluded.finished_at,
+        rows = excluded.rows,
+        work = excluded.work,
+        bytes = excluded.bytes
     returning s.object, s.id, s.version, s.phase, s.started_at, s.finished_at
+),
+
+consumed as (
+    update pgstrata.approval
+    set consumed_at = clock_timestamp()
+    where object = %(object)s and hash = %(consumes)s
 ),
 
 file as (

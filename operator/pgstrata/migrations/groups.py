@@ -26,6 +26,8 @@ class GroupKind(Enum):
     """CREATE INDEX CONCURRENTLY."""
     ALONE = auto()
     """One statement outside any transaction."""
+    BACKFILL = auto()
+    """One UPDATE or DELETE, run in batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +106,13 @@ class _Cutter:
         elif what.kind in _SETTINGS and not self._is_local(statement):
             self._set(statement)
         elif self.begin is not None:
-            if not what.is_transactional:
+            if not what.is_transactional or statement.batch is not None:
                 raise MigrationFailed(
                     f"{self.file.place(statement)}: this statement cannot run between the BEGIN of "
                     f"line {self.begin.line} and its COMMIT"
                 )
             self._add(statement)
-        elif self.file.no_transaction or what.is_own_step:
+        elif self.file.no_transaction or what.is_own_step or statement.batch is not None:
             self._close()
             self._alone(statement)
         else:
@@ -149,7 +151,9 @@ class _Cutter:
 
     def _alone(self, statement: FileStatement) -> None:
         kind = GroupKind.TRANSACTION
-        if statement.what.kind is Kind.CREATE_INDEX_CONCURRENTLY:
+        if statement.batch is not None:
+            kind = GroupKind.BACKFILL
+        elif statement.what.kind is Kind.CREATE_INDEX_CONCURRENTLY:
             kind = GroupKind.INDEX_BUILD
             if statement.what.index is None or statement.what.index.name is None:
                 raise MigrationFailed(

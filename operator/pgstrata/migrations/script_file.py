@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass
 
 from pgstrata.core.errors import MigrationFailed
+from pgstrata.migrations.batch_directive import BatchOptions, read_batch_options
 from pgstrata.migrations.spec import Phase
 from pgstrata.migrations.versions import FileName, Version
+from pgstrata.pg.batch_statement import NotBatchable, read_batch_statement
 from pgstrata.pg.classification import Classification, StatementKind
 from pgstrata.pg.classify import classify
 from pgstrata.pg.script import (
@@ -36,6 +38,8 @@ class FileStatement:
     checksum: str
     copy_data: str | None
     what: Classification
+    batch: BatchOptions | None = None
+    """It is a backfill, run in batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class MigrationFile:
     checksum: str
     statements: tuple[FileStatement, ...]
     no_transaction: bool
+    is_barrier: bool = False
+    """All phases of its version come before any later version."""
 
     def place(self, statement: FileStatement, position: int | None = None) -> str:
         """Return file:line:column of a statement, or of a 1-based character position in it."""
@@ -65,11 +71,9 @@ _DUMP_HEAD = re.compile(r"^-- PostgreSQL database dump$", re.MULTILINE)
 _DUMP_LIMIT = re.compile(
     r"SET (?:statement|lock|idle_in_transaction_session|transaction)_timeout = 0"
 )
+_KNOWN = frozenset({"no-transaction", "batch", "barrier", "allow"})
+_BATCHED = re.compile(r"(?:update|delete)\b", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"pgstrata:\s*(?P<word>[a-z-]+)(?P<rest>.*)", re.DOTALL)
-_LATER = {
-    "batch": "backfills in batches",
-    "barrier": "barriers between versions",
-}
 _SECTIONS = (
     (
         re.compile(r"^--\s*\+goose\s+Up\b.*$", re.MULTILINE | re.IGNORECASE),
@@ -92,7 +96,8 @@ def read_migration(file: str, text: str, name: FileName) -> MigrationFile:
     except ScriptError as error:
         raise MigrationFailed(f"{file}:{error.line}:{error.column}: {error.message}") from error
     comments = [c for item in script.items for c in item.leading]
-    no_transaction |= _directives(file, [*comments, *script.trailing])
+    words = _directives(file, [*comments, *script.trailing])
+    _refuse_at_end(file, script.trailing)
     is_dump = _DUMP_HEAD.search(section) is not None
     items = [item for item in script.items if not _is_ignored(item, is_dump=is_dump)]
     return MigrationFile(
@@ -103,8 +108,20 @@ def read_migration(file: str, text: str, name: FileName) -> MigrationFile:
         text=text,
         checksum=file_checksum(text),
         statements=tuple(_statement(file, number, item) for number, item in enumerate(items)),
-        no_transaction=no_transaction,
+        no_transaction=no_transaction or "no-transaction" in words,
+        is_barrier="barrier" in words,
     )
+
+
+def queries_only(file: MigrationFile) -> MigrationFile:
+    """Return a verify file; raise MigrationFailed for a statement in it that is no query."""
+    for statement in file.statements:
+        if statement.what.kind is not StatementKind.QUERY:
+            raise MigrationFailed(
+                f"{file.place(statement)}: a verify file has queries alone; every row that one "
+                "returns is a failure"
+            )
+    return file
 
 
 def _statement(file: str, index: int, item: ScriptItem) -> FileStatement:
@@ -126,7 +143,38 @@ def _statement(file: str, index: int, item: ScriptItem) -> FileStatement:
         checksum=checksum(item.text),
         copy_data=item.copy_data,
         what=what,
+        batch=_batch(file, item, what),
     )
+
+
+def _batch(file: str, item: ScriptItem, what: Classification) -> BatchOptions | None:
+    """Return what a batch directive right above the statement asks for, or None."""
+    found = [(c, m) for c in item.leading if (m := _DIRECTIVE.match(c.text)) and _is_batch(m)]
+    if not found:
+        return None
+    comment, match = found[-1]
+    try:
+        options = read_batch_options(match["rest"])
+        if len(found) > 1:
+            raise ValueError("there are two batch directives for one statement")
+        if what.kind is not StatementKind.DML or not _BATCHED.match(item.text):
+            raise ValueError("it is for an UPDATE or a DELETE, and another statement follows")
+        read_batch_statement(item.text)
+    except (ValueError, NotBatchable) as error:
+        raise MigrationFailed(f"{file}:{comment.line}:1: directive batch: {error}") from error
+    return options
+
+
+def _refuse_at_end(file: str, comments: tuple[Comment, ...]) -> None:
+    for comment in comments:
+        if (match := _DIRECTIVE.match(comment.text)) is not None and _is_batch(match):
+            raise MigrationFailed(
+                f"{file}:{comment.line}:1: directive batch: no statement stands below it"
+            )
+
+
+def _is_batch(match: re.Match[str]) -> bool:
+    return match["word"] == "batch"
 
 
 def _is_ignored(item: ScriptItem, *, is_dump: bool) -> bool:
@@ -136,24 +184,17 @@ def _is_ignored(item: ScriptItem, *, is_dump: bool) -> bool:
     return is_dump and _DUMP_LIMIT.fullmatch(item.text) is not None
 
 
-def _directives(file: str, comments: list[Comment]) -> bool:
-    """Return whether no-transaction is asked for. Raises MigrationFailed for what is unknown."""
-    no_transaction = False
+def _directives(file: str, comments: list[Comment]) -> set[str]:
+    """Return the directives that stand in the file. Raises MigrationFailed for what is unknown."""
+    words = set()
     for comment in comments:
         match = _DIRECTIVE.match(comment.text)
         if match is None:
             continue
-        word = match["word"]
-        if word == "no-transaction":
-            no_transaction = True
-        elif word in _LATER:
-            raise MigrationFailed(
-                f"{file}:{comment.line}:1: this release has no {_LATER[word]} "
-                f"(directive {word}), and running the file without would not be what it asks for"
-            )
-        elif word != "allow":
-            raise MigrationFailed(f"{file}:{comment.line}:1: unknown directive {word}")
-    return no_transaction
+        if match["word"] not in _KNOWN:
+            raise MigrationFailed(f"{file}:{comment.line}:1: unknown directive {match['word']}")
+        words.add(match["word"])
+    return words
 
 
 def _section(text: str) -> tuple[str, bool]:

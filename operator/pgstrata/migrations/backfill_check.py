@@ -1,0 +1,81 @@
+"""Judges the backfills of a source before anything runs: their table, their key, their trigger.
+
+What earlier statements of the same source still have to make cannot be judged yet; that is looked
+at again when its turn comes (backfill_step.py). Called by reconcile.py.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from pgstrata.core.errors import MigrationFailed
+from pgstrata.migrations.backfill_shape import (
+    BackfillShape,
+    Undecided,
+    read_shape,
+    refuse_volatile,
+)
+from pgstrata.migrations.batch_directive import Keep
+from pgstrata.migrations.keep_rule import KeepRefused
+from pgstrata.migrations.script_file import FileStatement, MigrationFile
+from pgstrata.pg.batch_statement import read_batch_statement
+from pgstrata.pg.classification import StatementKind
+from pgstrata.pg.lock_modes import RelationRef
+from pgstrata.pg.session import Session
+
+Notes = Mapping[tuple[str, int], tuple[str, ...]]
+"""What the plan says of backfills, by file and index of the statement."""
+_ROWS_ONLY = frozenset({StatementKind.DML, StatementKind.QUERY, StatementKind.COPY_IN})
+
+
+async def judge_backfills(
+    session: Session, pending: Iterable[tuple[MigrationFile, FileStatement]]
+) -> Notes:
+    """Return what is to be said of each. Raises MigrationFailed with the place; nothing was run."""
+    notes: dict[tuple[str, int], tuple[str, ...]] = {}
+    touched: set[RelationRef] = set()
+    for number, (file, statement) in enumerate(pending):
+        if statement.batch is not None:
+            key = (file.file, statement.index)
+            notes[key] = await _judge(session, file, statement, touched, is_first=not number)
+        elif statement.what.kind not in _ROWS_ONLY:
+            touched |= set(_touched(statement))
+    return notes
+
+
+async def _judge(
+    session: Session,
+    file: MigrationFile,
+    statement: FileStatement,
+    touched: set[RelationRef],
+    *,
+    is_first: bool,
+) -> tuple[str, ...]:
+    options = statement.batch
+    if options is None:
+        return ()
+    parts = read_batch_statement(statement.text)
+    try:
+        if options.keep is Keep.ALWAYS:
+            await refuse_volatile(session, parts)
+        shape = await read_shape(session, statement.text, options)
+    except MigrationFailed as error:
+        depends = parts.table in touched or (isinstance(error, Undecided) and not is_first)
+        if depends and not isinstance(error, KeepRefused):
+            return ("which rows and which trigger is decided once the steps before are done",)
+        raise MigrationFailed(
+            f"{file.place(statement)}: {error.message}; nothing was run"
+        ) from error
+    return tuple(_said(shape))
+
+
+def _said(shape: BackfillShape) -> Iterator[str]:
+    if shape.keep is not None:
+        yield "a temporary trigger keeps rows right that are written meanwhile, until Contract"
+    if shape.keep_refusal is not None:
+        yield f"no trigger keeps rows right that are written meanwhile: {shape.keep_refusal}"
+    if not shape.may_repeat:
+        yield "each row is taken exactly once, and the end cannot be proven by a count"
+
+
+def _touched(statement: FileStatement) -> Iterator[RelationRef]:
+    yield from statement.what.creates
+    yield from (lock.table for lock in statement.what.locks)

@@ -1,0 +1,237 @@
+"""What a backfill is on this very table: by which rows it goes, how its end is proven, what keeps
+it right meanwhile.
+
+Which names are columns of which table only the server knows; so it is asked by parsing texts that
+it never runs: an expression that cannot be parsed once a column is taken away depends on it. Called
+by backfill_check.py before anything runs, and by backfill_step.py. Raises Undecided where something
+is named that does not exist: earlier statements may still have to make it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgstrata.core.errors import MigrationFailed
+from pgstrata.migrations.backfill_table import BackfillTable, KeyColumn, NoKey
+from pgstrata.migrations.batch_directive import BatchOptions, Keep
+from pgstrata.migrations.keep_rule import KeepRefused, KeepRule, keep_rule
+from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement, row
+from pgstrata.pg.failures import StatementFailed
+from pgstrata.pg.quoting import quoted, quoted_relation
+from pgstrata.pg.session import Session
+
+_UNKNOWN_NAMES = frozenset({"42703", "42P01", "42883", "42704", "3F000", "42P02"})
+"""Undefined column, table, function, object, schema."""
+
+
+class Undecided(MigrationFailed):
+    """The statement names what does not exist (yet); the text is the server's."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillShape:
+    """All that is to be known before the first batch."""
+
+    statement: BatchStatement
+    table: BackfillTable
+    key: tuple[KeyColumn, ...]
+    violations: str | None
+    """Counts the rows that are still to be changed; None: it cannot be said, since doing the
+    statement to a row twice is not the same as once. Each row is then taken exactly once."""
+    keep: KeepRule | None
+    keep_refusal: str | None
+    """Why there is no trigger although it was not said that there shall be none."""
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a row may be gone over twice."""
+        return self.violations is not None
+
+    @property
+    def by_blocks(self) -> bool:
+        """Whether it goes by blocks of the table and not by the key's order (traps 14)."""
+        return self.keep is not None and self.may_repeat and self.table.relkind == "r"
+
+
+@dataclass(frozen=True, slots=True)
+class _Volatility:
+    name: str
+    is_volatile: bool
+    is_of_its_time: bool
+
+
+async def read_shape(session: Session, text: str, options: BatchOptions) -> BackfillShape:
+    """Look at the statement and its table. Raises MigrationFailed, Undecided; nothing is run."""
+    statement = read_batch_statement(text)
+    table = await session.one_or_none(
+        "migrations/backfill_table",
+        BackfillTable,
+        name=quoted_relation(statement.table),
+        keys=list(options.key),
+    )
+    if table is None:
+        raise Undecided(f'relation "{statement.table}" does not exist (SQLSTATE 42P01)')
+    key = _key(table, options)
+    await _refuse_unknown_names(session, statement)
+    unsteady, is_volatile = await _unsteady(session, statement)
+    reader = _Reader(session, statement, table)
+    is_plain = statement.expressions is not None and not await reader.reads_its_targets()
+    violations = await _violations(reader, is_plain=is_plain, unsteady=unsteady)
+    keep, refusal = await _keep(reader, options, is_plain=is_plain, is_volatile=is_volatile)
+    return BackfillShape(statement, table, key, violations, keep, refusal)
+
+
+async def _violations(reader: "_Reader", *, is_plain: bool, unsteady: bool) -> str | None:
+    """Return the query that proves the end, or None where there can be none."""
+    statement = reader.statement
+    if statement.is_delete:
+        return statement.count_violations()
+    if is_plain and not unsteady:
+        by_value = statement.count_violations(reader.table.types_of(statement.targets))
+        if await _can_be_parsed(reader.session, by_value):  # else a type without equality
+            return by_value
+    if is_plain and await reader.guards():
+        return statement.count_violations()
+    return None
+
+
+async def refuse_volatile(session: Session, statement: BatchStatement) -> None:
+    """Raise KeepRefused for a function that no trigger may call; asks no table."""
+    volatile = [v.name for v in await _volatilities(session, statement) if v.is_volatile]
+    if volatile:
+        raise KeepRefused(f"keep=always cannot be held: {_volatile_text(volatile)}")
+
+
+def _key(table: BackfillTable, options: BatchOptions) -> tuple[KeyColumn, ...]:
+    if table.relkind not in {"r", "p"}:
+        raise MigrationFailed(f"{table.table} is no table, and only a table has rows in batches")
+    if table.key_columns is None or table.key_types is None:
+        missing = [c for c in options.key if c not in table.columns]
+        if missing:
+            raise Undecided(f'column "{missing[0]}" of {table.table} does not exist')
+        wanted = f"({', '.join(options.key)})" if options.key else "its primary key"
+        raise NoKey(
+            f"{table.table} has no unique key on {wanted}: a backfill goes by a unique index whose "
+            "columns are all NOT NULL, neither partial nor over expressions; name its columns by "
+            "key=<columns>"
+        )
+    return tuple(map(KeyColumn, table.key_columns, table.key_types))
+
+
+async def _refuse_unknown_names(session: Session, statement: BatchStatement) -> None:
+    """The server's own judgement of the whole statement, before it is taken apart."""
+    try:
+        await session.parse(statement.parsed.text)
+    except StatementFailed as error:
+        if error.sqlstate in _UNKNOWN_NAMES:
+            raise Undecided(error.message) from error
+        raise MigrationFailed(error.message) from error
+
+
+async def _volatilities(session: Session, statement: BatchStatement) -> list[_Volatility]:
+    names = sorted(statement.functions)
+    return await session.all("migrations/volatility", _Volatility, names=names) if names else []
+
+
+async def _unsteady(session: Session, statement: BatchStatement) -> tuple[bool, list[str]]:
+    """Whether the values depend on when it runs, and the functions that are volatile."""
+    found = await _volatilities(session, statement)
+    volatile = [v.name for v in found if v.is_volatile]
+    return bool(volatile) or any(v.is_of_its_time for v in found) or statement.asks_time, volatile
+
+
+async def _can_be_parsed(session: Session, text: str) -> bool:
+    """Whether the server understands a text; it is not run."""
+    try:
+        await session.parse(text)
+    except StatementFailed:
+        return False
+    return True
+
+
+class _Reader:
+    """Finds out what the parts of a statement depend on."""
+
+    def __init__(self, session: Session, statement: BatchStatement, table: BackfillTable) -> None:
+        self.session = session
+        self.statement = statement
+        self.table = table
+        self._guards: tuple[str, ...] | None = None
+
+    async def reads_its_targets(self) -> bool:
+        """Whether what is set depends on what was set before."""
+        return not await self.stands_without(self.statement.targets, self.statement.inputs)
+
+    async def guards(self) -> tuple[str, ...]:
+        """The conditions that look at the targets: `category IS NULL`."""
+        if self._guards is None:
+            self._guards = tuple(
+                [
+                    condition
+                    for condition in self.statement.conditions
+                    if not await self.stands_without(self.statement.targets, (condition,))
+                ]
+            )
+        return self._guards
+
+    async def sources(self) -> tuple[str, ...]:
+        """The columns that decide what is set, targets left out."""
+        texts = (*(self.statement.expressions or ()), *self.statement.conditions)
+        rest = [c for c in self.table.columns if c not in self.statement.targets]
+        return tuple([c for c in rest if not await self.stands_without((c,), texts)])
+
+    async def stands_without(self, absent: Sequence[str], texts: Sequence[str]) -> bool:
+        """Whether these texts can still be parsed when the table has no such columns."""
+        present = [quoted(c) for c in self.table.columns if c not in absent]
+        rows = f"(SELECT {', '.join(present)} FROM {quoted(self.table.schema, self.table.name)})"
+        tables = f"{rows} AS {quoted(self.statement.alias)}"
+        if self.statement.others:
+            tables += f", {self.statement.others}"
+        return await _can_be_parsed(self.session, f"SELECT {', '.join(texts)} FROM {tables}")
+
+
+async def _keep(
+    reader: _Reader, options: BatchOptions, *, is_plain: bool, is_volatile: list[str]
+) -> tuple[KeepRule | None, str | None]:
+    """Return the trigger's rule, or why there is none. Raises MigrationFailed for keep=always."""
+    if options.keep is Keep.NEVER or (
+        reader.statement.is_delete and options.keep is not Keep.ALWAYS
+    ):
+        return None, None
+    try:
+        if reader.statement.is_delete:
+            raise KeepRefused("a DELETE has nothing that could be kept")
+        if not is_plain:
+            raise KeepRefused("what is set depends on what was set before")
+        if is_volatile:
+            raise KeepRefused(_volatile_text(is_volatile))
+        if reader.statement.asks_user:
+            raise KeepRefused("what is set depends on who sets it")
+        if not await reader.stands_without((), _all_texts(reader.statement)):
+            raise KeepRefused("it names a system column, or the table by its schema")
+        columns = row(reader.statement.columns(reader.statement.targets))
+        same = f"SELECT {columns} IS DISTINCT FROM {columns} FROM {reader.statement.tables}"
+        if not await _can_be_parsed(reader.session, same):
+            raise KeepRefused("a column that is set has a type without equality")
+        rule = await keep_rule(
+            reader.session,
+            reader.statement,
+            reader.table,
+            sources=await reader.sources(),
+            guards=await reader.guards(),
+        )
+    except KeepRefused as error:
+        if options.keep is Keep.ALWAYS:
+            raise MigrationFailed(
+                f"keep=always cannot be held: {error.message}; mend the statement, or let the "
+                "application write the column itself and say keep=never"
+            ) from error
+        return None, error.message
+    return rule, None
+
+
+def _all_texts(statement: BatchStatement) -> tuple[str, ...]:
+    return (*(statement.expressions or ()), *statement.conditions)
+
+
+def _volatile_text(names: Sequence[str]) -> str:
+    return f"{names[0]}() is volatile: a trigger would not give what the UPDATE gives"

@@ -1,0 +1,203 @@
+"""The step that runs one UPDATE or DELETE in batches, until nothing is left of what it is to
+change.
+
+First the trigger that keeps right what is written meanwhile, then passes over the table, then the
+proof: a count of the rows that are still wrong, which must be none. The cursor moves in each
+batch's transaction, so that a death costs one batch. Design: traps 5, 13, 14, 26, 27.
+"""
+
+import time
+from dataclasses import dataclass, replace
+
+from pgstrata.core.errors import LockTimeout, MigrationFailed, VerificationFailed
+from pgstrata.core.reasons import Reason
+from pgstrata.engine.exclusive import Exclusive
+from pgstrata.engine.failpoints import failpoint
+from pgstrata.engine.plan import Outline
+from pgstrata.engine.progress import Progress
+from pgstrata.engine.throttle import Throttle
+from pgstrata.migrations.backfill_batches import LOCK_PATIENCE_SECONDS, Batches, holders_of
+from pgstrata.migrations.backfill_cursor import Cursor, begin_pass, read_cursor
+from pgstrata.migrations.backfill_pace import Pace
+from pgstrata.migrations.backfill_progress import BackfillProgress
+from pgstrata.migrations.backfill_shape import BackfillShape, read_shape
+from pgstrata.migrations.batch_directive import BatchOptions
+from pgstrata.migrations.groups import Group
+from pgstrata.migrations.journal import Entry, finish_step, start_step
+from pgstrata.migrations.keep_trigger import ensure_keep
+from pgstrata.migrations.row_ranges import extent, ranges_of
+from pgstrata.migrations.settings import settle
+from pgstrata.pg.session import verbatim
+from pgstrata.pg.timeouts import StatementClass
+
+IDLE_PASSES = 3
+"""Passes without fewer wrong rows after which somebody must look."""
+_PAUSE_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunBackfill:
+    """Run the group's one statement in batches."""
+
+    outline: Outline
+    group: Group
+    entry: Entry
+    schema: str
+
+    async def probe(self, work: Exclusive) -> bool:
+        """The journal was read under the lock and lacks this step."""
+        return False
+
+    async def execute(self, work: Exclusive, progress: Progress) -> None:
+        """Raise MigrationFailed naming a row, VerificationFailed where there is no progress."""
+        await settle(work, self.schema, self.entry.file, self.group)
+        shape = await self._shape(work)
+        await start_step(work, self.entry, None)
+        failpoint("backfill.started")
+        if shape.keep is not None:
+            await ensure_keep(work, progress, self.entry, shape.keep, self.schema)
+        failpoint("backfill.kept")
+        await _Passes(self, work, progress, shape).run()
+
+    async def verify(self, work: Exclusive) -> None:
+        """Proven by execute: no row is left to be changed."""
+
+    async def record(self, work: Exclusive) -> None:
+        cursor = await read_cursor(work, self.entry.id, self.entry.checksums[0])
+        rows = cursor.rows if cursor is not None else 0
+        async with work.journalled():
+            await finish_step(work, replace(self.entry, rows=rows))
+            await work.session.run(
+                "migrations/drop_cursor", object=work.fence.object.text, id=self.entry.id
+            )
+
+    @property
+    def options(self) -> BatchOptions:
+        """What the directive asks for."""
+        options = self.group.first.batch
+        if options is None:
+            raise AssertionError("groups.py makes a backfill only of what has a directive")
+        return options
+
+    @property
+    def place(self) -> str:
+        """Where the statement stands."""
+        return self.entry.file.place(self.group.first)
+
+    async def _shape(self, work: Exclusive) -> BackfillShape:
+        try:
+            return await read_shape(work.session, self.group.first.text, self.options)
+        except MigrationFailed as error:
+            raise MigrationFailed(f"{self.place}: {error.message}") from error
+
+
+@dataclass(slots=True)
+class _Passes:
+    """Passes over the table until the count of wrong rows is zero."""
+
+    step: RunBackfill
+    work: Exclusive
+    progress: Progress
+    shape: BackfillShape
+
+    async def run(self) -> None:
+        session, entry, options = self.work.session, self.step.entry, self.step.options
+        size = await extent(session, self.shape.table.oid)
+        ranges = ranges_of(self.shape, session, size)
+        fixed = options.size is not None
+        report = BackfillProgress(self.progress, ranges, entry.id, self.step.place, size.rows)
+        throttle = Throttle(self.work.monitor, session.target.throttle, self.shape.table.oid)
+        batches = Batches(
+            self.work,
+            self.shape,
+            ranges,
+            Pace(
+                ranges.size_of(options.size) if options.size is not None else ranges.first_size,
+                ranges.largest,
+                fixed,
+            ),
+            throttle,
+            report,
+            entry.id,
+        )
+        cursor = await read_cursor(self.work, entry.id, entry.checksums[0])
+        if cursor is None:
+            cursor = Cursor(
+                entry.checksums[0], 1, None, await ranges.begin(), size.filenode, 0, 0, None
+            )
+            await begin_pass(self.work, entry.id, cursor)
+        elif cursor.filenode != size.filenode and self.shape.by_blocks:
+            cursor = replace(
+                cursor, position=None, upper=await ranges.begin(), filenode=size.filenode
+            )
+            await begin_pass(self.work, entry.id, cursor)
+        idle = 0
+        locked_since: float | None = None
+        while True:
+            failpoint("backfill.pass")
+            report.begin(cursor)
+            changed = await batches.run_pass(cursor)
+            wrong = await self._wrong(report)
+            if not wrong:
+                return
+            is_idle = cursor.remaining is not None and wrong >= cursor.remaining
+            who = await holders_of(self.work, self.shape) if is_idle and not changed else ""
+            if who:
+                locked_since = await self._wait_for_locks(wrong, who, locked_since)
+            elif is_idle:
+                idle += 1
+            else:
+                idle, locked_since = 0, None
+            if idle >= IDLE_PASSES:
+                raise self._no_progress(wrong)
+            size = await extent(session, self.shape.table.oid)
+            cursor = Cursor(
+                cursor.checksum,
+                cursor.pass_ + 1,
+                None,
+                await ranges.begin(),
+                size.filenode,
+                report.rows,
+                0,
+                wrong,
+            )
+            await begin_pass(self.work, entry.id, cursor)
+
+    async def _wrong(self, report: BackfillProgress) -> int:
+        """Count the rows that are still to be changed; 0 where it cannot be said."""
+        if self.shape.violations is None:
+            return 0
+        session = self.work.session
+        await report.say("counting the rows that are left")
+        await session.limit(StatementClass.SCAN)
+        try:
+            [(count,)] = await session.rows_of(verbatim(self.shape.violations))
+        finally:
+            if session.is_open:
+                await session.limit(StatementClass.LOOK)
+        failpoint("backfill.counted")
+        return int(str(count))
+
+    async def _wait_for_locks(self, wrong: int, who: str, since: float | None) -> float:
+        """What is left is locked by others: wait for them, up to a limit, and name them."""
+        now = time.monotonic()
+        since = since if since is not None else now
+        text = f"{self.step.place}: {wrong} rows are left, and locked{who}"
+        if now - since > LOCK_PATIENCE_SECONDS:
+            raise LockTimeout(f"{text}; next try in seconds")
+        await self.progress.repeat(Reason.LOCK_TIMEOUT, text)
+        await self.progress.pause(_PAUSE_SECONDS)
+        return since
+
+    def _no_progress(self, wrong: int) -> VerificationFailed:
+        cause = "does a trigger or a rule undo what is set?"
+        if self.shape.keep is None:
+            why = f" ({self.shape.keep_refusal})" if self.shape.keep_refusal else ""
+            cause = (
+                "does a trigger undo what is set, or does the application go on writing rows the "
+                f"old way, which nothing keeps right here{why}?"
+            )
+        return VerificationFailed(
+            f"{self.step.place}: the backfill makes no progress: after {IDLE_PASSES} passes over "
+            f"the table {wrong} rows are still to be changed; {cause}"
+        )

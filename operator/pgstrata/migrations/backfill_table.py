@@ -1,0 +1,45 @@
+"""The table of a backfill as the catalog has it: columns, and the unique key to go by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgstrata.core.errors import MigrationFailed
+from pgstrata.core.names import TableName
+
+
+class NoKey(MigrationFailed):
+    """The table has no unique key on the columns that the directive names."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillTable:
+    """The table as the catalog has it (sql/migrations/backfill_table.sql)."""
+
+    oid: int
+    schema: str
+    name: str
+    relkind: str
+    has_children: bool
+    columns: Sequence[str]
+    types: Sequence[str]
+    """Of the columns, as a cast names them, with length and scale."""
+    generated: Sequence[str]
+    key_columns: Sequence[str] | None
+    key_types: Sequence[str] | None
+
+    @property
+    def table(self) -> TableName:
+        return TableName(self.schema, self.name)
+
+    def types_of(self, columns: Sequence[str]) -> list[str]:
+        """Return the types of some columns."""
+        by_name = dict(zip(self.columns, self.types, strict=True))
+        return [by_name[column] for column in columns]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyColumn:
+    """A column of the key, with its type as a cast names it."""
+
+    name: str
+    type: str

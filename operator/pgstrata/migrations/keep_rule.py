@@ -1,0 +1,211 @@
+"""The rule by which a temporary trigger keeps a backfill right while the old application writes.
+
+INSERT: what the UPDATE would set is set where its WHERE holds for the new row. UPDATE OF the
+columns that decide: where WHERE holds, or where the old value was the derived one and was left
+alone. A value that the application sets explicitly always wins (traps 26). The expressions are not
+changed: the trigger gives the row the name that the statement gives its table.
+
+A trigger of ours must not fail the application's statement: what the expressions raise leaves the
+row as it came, for the backfill to find and to name.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgstrata.core.errors import MigrationFailed
+from pgstrata.engine.owned import trigger_name
+from pgstrata.migrations.backfill_table import BackfillTable
+from pgstrata.pg.batch_statement import BatchStatement, cast, conjunction, row, where
+from pgstrata.pg.quoting import quoted
+from pgstrata.pg.session import Session
+
+_TAG = "$pgstrata$"
+
+
+class KeepRefused(MigrationFailed):
+    """No trigger can hold this statement; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRule:
+    """What the trigger does, in parts."""
+
+    statement: BatchStatement
+    table: BackfillTable
+    sources: tuple[str, ...]
+    """Columns an UPDATE of which may change what is derived."""
+    guards: tuple[str, ...]
+    """Conditions that look at the targets themselves."""
+    rest: tuple[str, ...]
+    """The other conditions; joins among them."""
+    defaults: tuple[str, ...]
+    """What each target gets when an INSERT does not name it."""
+    types: tuple[str, ...]
+    """Of the targets."""
+
+    def name(self, step: str) -> str:
+        """The name of function and trigger, by the step and the statement's text."""
+        digest = hashlib.sha256(f"{step}:{self.statement.parsed.text}".encode())
+        return f"keep_{digest.hexdigest()[:12]}"
+
+    def function_text(self, name: str, schema: str) -> str:
+        """Return the CREATE FUNCTION statement.
+
+        SECURITY DEFINER: the application's role need not have rights on what the statement reads.
+        """
+        path = ", ".join(dict.fromkeys((quoted(schema), quoted("public"), "pg_temp")))
+        body = self._body()
+        tag = _TAG if _TAG not in body else "$pgstrata_keep$"
+        return (
+            f"CREATE OR REPLACE FUNCTION {quoted('pgstrata', name)}() RETURNS trigger\n"
+            f"LANGUAGE plpgsql SECURITY DEFINER SET search_path = {path} AS {tag}\n{body}{tag}"
+        )
+
+    def trigger_text(self, name: str, schema: str, table: str) -> str:
+        """Return the CREATE TRIGGER statement; by name it fires behind all others."""
+        columns = ", ".join(map(quoted, self.sources))
+        events = f"INSERT OR UPDATE OF {columns}" if columns else "INSERT"
+        return (
+            f"CREATE OR REPLACE TRIGGER {quoted(trigger_name(name))} BEFORE {events} "
+            f"ON {quoted(schema, table)} FOR EACH ROW EXECUTE FUNCTION {quoted('pgstrata', name)}()"
+        )
+
+    def _body(self) -> str:
+        return f"""#variable_conflict use_column
+declare
+    wanted record;
+    before record;
+begin
+    {self._derived("NEW", "wanted", f"({conjunction(self.guards)}) AS applies")}
+    if not found then
+        return NEW;
+    end if;
+    if TG_OP = 'INSERT' then
+        if {self._applies_to_insert()} then
+            {self._assign()}
+        end if;
+        return NEW;
+    end if;
+    if ({row(self._of("NEW"))}) IS DISTINCT FROM ({row(self._of("OLD"))}) then
+        return NEW;  -- the application has set it itself
+    end if;
+    if wanted.applies then
+        {self._assign()}
+        return NEW;
+    end if;
+    {self._derived("OLD", "before", "true AS applies")}
+    if found and ({row(self._of("OLD"))}) IS NOT DISTINCT FROM ({self._before()}) then
+        {self._assign()}
+    end if;
+    return NEW;
+exception
+    when data_exception or cardinality_violation or raise_exception
+        or syntax_error_or_access_rule_violation then
+        return NEW;  -- the backfill finds the row and names it
+end
+"""
+
+    def _derived(self, record: str, variable: str, applies: str) -> str:
+        expressions = self.statement.expressions or ()
+        values = [f"{text} AS v{number}" for number, text in enumerate(expressions)]
+        tables = f"(SELECT {record}.*) AS {quoted(self.statement.alias)}"
+        if self.statement.others:
+            tables += f", {self.statement.others}"
+        return (
+            f"SELECT {', '.join([*values, applies])} INTO {variable} FROM {tables}"
+            f"{where(self.rest)} LIMIT 1;"
+        )
+
+    def _applies_to_insert(self) -> str:
+        """Where no condition looks at the targets, a value other than the default was set."""
+        if self.guards:
+            return "wanted.applies"
+        pairs = zip(self._of("NEW"), self.defaults, strict=True)
+        return " and ".join(f"({new} IS NOT DISTINCT FROM ({value}))" for new, value in pairs)
+
+    def _assign(self) -> str:
+        values = zip(self._of("NEW"), self._values("wanted"), strict=True)
+        return " ".join(f"{target} := {value};" for target, value in values)
+
+    def _of(self, record: str) -> list[str]:
+        return [f"{record}.{quoted(target)}" for target in self.statement.targets]
+
+    def _before(self) -> str:
+        """The derived value of the old row, as the columns would hold it."""
+        return row([cast(v, t) for v, t in zip(self._values("before"), self.types, strict=True)])
+
+    def _values(self, variable: str) -> list[str]:
+        return [f"{variable}.v{number}" for number in range(len(self.statement.targets))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Trigger:
+    name: str
+    language: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Default:
+    name: str
+    value: str
+    is_filled_by_server: bool
+
+
+async def keep_rule(
+    session: Session,
+    statement: BatchStatement,
+    table: BackfillTable,
+    *,
+    sources: tuple[str, ...],
+    guards: tuple[str, ...],
+) -> KeepRule:
+    """Return the rule; raise KeepRefused where a trigger would not give what the UPDATE gives."""
+    if table.has_children:
+        raise KeepRefused(f"{table.table} has child tables, which its trigger would not see")
+    generated = [c for c in sources if c in table.generated]
+    if generated:
+        raise KeepRefused(f"column {generated[0]} is generated: a BEFORE trigger does not see it")
+    rest = tuple(c for c in statement.conditions if c not in guards)
+    if statement.others and not rest:
+        raise KeepRefused("no condition says which row of the other table belongs to which")
+    for trigger in await session.all("migrations/before_triggers", _Trigger, oid=table.oid):
+        if (column := _sets_a_source(trigger, sources)) is not None:
+            raise KeepRefused(f"trigger {trigger.name} may set {column} behind the application")
+    found = await session.all(
+        "migrations/column_defaults", _Default, oid=table.oid, names=list(statement.targets)
+    )
+    by_name = {default.name: default for default in found}
+    if any(by_name[t].is_filled_by_server for t in statement.targets if t in by_name):
+        raise KeepRefused("the server fills the column itself")
+    return KeepRule(
+        statement=statement,
+        table=table,
+        sources=sources,
+        guards=guards,
+        rest=rest,
+        defaults=tuple(by_name[t].value for t in statement.targets),
+        types=tuple(table.types_of(statement.targets)),
+    )
+
+
+def _sets_a_source(trigger: _Trigger, sources: Sequence[str]) -> str | None:
+    """Return a source column that the trigger may set. Only plpgsql can be read."""
+    if not sources:
+        return None
+    if trigger.language != "plpgsql":
+        return sources[0]
+    text = trigger.source
+    if re.search(r"\bnew\s*:?=(?!=)|into\s+(?:strict\s+)?new\s*[;\s]", text, re.IGNORECASE):
+        return sources[0]  # it gives the row back as a whole
+    for column in sources:
+        name = re.escape(column)
+        if re.search(
+            rf'\bnew\s*\.\s*"?{name}"?\s*:?=|into\b[^;]*\bnew\s*\.\s*"?{name}"?',
+            text,
+            re.IGNORECASE,
+        ):
+            return column
+    return None

@@ -1,0 +1,58 @@
+-- The table that a backfill's statement names: its columns, and the unique key to go by.
+-- keys: the columns asked for; empty: the primary key. The key's columns come in the index's order,
+-- with their types as a cast can name them. Locks: none beyond the catalog's.
+-- Called by: migrations/backfill_shape.py.
+select
+    c.oid::bigint as oid,
+    n.nspname::text as schema,
+    c.relname::text as name,
+    c.relkind::text as relkind,
+    c.relkind = 'r' and c.relhassubclass as has_children,
+    (
+        select array_agg(a.attname::text order by a.attnum)
+        from pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    ) as columns,
+    (
+        select array_agg(format_type(a.atttypid, a.atttypmod) order by a.attnum)
+        from pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    ) as types,
+    coalesce(
+        (
+            select array_agg(a.attname::text order by a.attnum)
+            from pg_attribute as a
+            where
+                a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attgenerated <> ''
+        ),
+        '{}'
+    ) as generated,
+    k.columns as key_columns,
+    k.types as key_types
+from pg_class as c
+inner join pg_namespace as n on c.relnamespace = n.oid
+left join lateral (
+    select
+        array_agg(a.attname::text order by u.position) as columns,
+        array_agg(format_type(a.atttypid, -1) order by u.position) as types
+    from pg_index as i
+    cross join lateral unnest(i.indkey::smallint []) with ordinality as u (attnum, position)
+    inner join pg_attribute as a on i.indrelid = a.attrelid and u.attnum = a.attnum
+    where
+        i.indrelid = c.oid
+        and i.indisunique and i.indisvalid and i.indimmediate
+        and i.indpred is null and i.indexprs is null
+        and u.position <= i.indnkeyatts
+        and (i.indisprimary or cardinality(%(keys)s::text []) > 0)
+    group by i.indexrelid, i.indisprimary
+    having
+        bool_and(a.attnotnull)
+        and (
+            cardinality(%(keys)s::text []) = 0
+            or array_agg(a.attname::text order by a.attname::text)
+            = (select array_agg(w.name order by w.name) from unnest(%(keys)s::text []) as w (name))
+        )
+    order by i.indisprimary desc, i.indexrelid
+    limit 1
+) as k on true
+where c.oid = to_regclass(%(name)s)
