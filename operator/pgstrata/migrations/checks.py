@@ -10,10 +10,16 @@ from pgstrata.migrations.source import MigrationSource
 from pgstrata.migrations.versions import Version
 
 
-def check_history(source: MigrationSource, journal: Journal) -> None:
-    """Run all checks in order."""
+def check_history(source: MigrationSource, journal: Journal) -> list[str]:
+    """Run all checks in order; return what is odd and stops nothing."""
     for check in _CHAIN:
         check(source, journal)
+    present = {(f.version.key, f.file) for v in source.versions for f in v.files}
+    return [
+        f"file {f.file} of the baseline has vanished from the source"
+        for f in journal.files
+        if f.is_baseline and (f.version, f.file) not in present
+    ]
 
 
 def _refuse_downgrade(source: MigrationSource, journal: Journal) -> None:
@@ -29,6 +35,8 @@ def _refuse_edited_files(source: MigrationSource, journal: Journal) -> None:
     present = {(f.version.key, f.file): f for v in source.versions for f in v.files}
     for applied in journal.files:
         file = present.get((applied.version, applied.file))
+        if file is None and applied.is_baseline:
+            continue
         if file is None:
             raise ChecksumMismatch(
                 f"file {applied.file} was applied and has vanished from the source; put it back"

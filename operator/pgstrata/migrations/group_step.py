@@ -27,7 +27,6 @@ from pgstrata.pg.timeouts import Limits, StatementClass, limits_of
 
 TIMEOUT_TRIES = 3
 _SHORTEST_MS = 10
-_SHORTEST_LOCK_MS = 50
 _SCANS = frozenset({StatementKind.VALIDATE_CONSTRAINT, StatementKind.REFRESH_CONCURRENTLY})
 """Steps of their own that read a whole table under a lock which stops nobody."""
 
@@ -120,11 +119,8 @@ class RunGroup:
         async with work.group(limits) as transaction:
             failpoint("group.begun")
             if any(t.is_strong for t in targets):
-                left = await take_locks(session, targets, limits.lock_ms)
+                limits = await take_locks(session, targets, limits)
                 failpoint("group.locked")
-                # Locks that the text does not name must fit into the same deadline.
-                limits = Limits(max(left, _SHORTEST_LOCK_MS), limits.statement_ms)
-                await session.limit_to(limits, local=True)
             await self._run_statements(work, limits)
             transaction.closing.append(step_finished(work, self.entry))
             failpoint("group.before_commit")

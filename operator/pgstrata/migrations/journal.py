@@ -5,14 +5,17 @@ version; the resource's status is a projection of it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from pgstrata.core.names import LockedObject
+from pgstrata.core.names import LockedObject, TableName
+from pgstrata.engine.estimate import Work
 from pgstrata.engine.exclusive import Exclusive
+from pgstrata.engine.owned import Owned, list_owned
 from pgstrata.migrations.script_file import MigrationFile
 from pgstrata.migrations.spec import Phase
 from pgstrata.migrations.versions import Version
+from pgstrata.pg.quoting import quoted
 from pgstrata.pg.session import Effect, Session
 
 
@@ -36,6 +39,8 @@ class AppliedFile:
     file: str
     phase: str
     checksum: str
+    is_baseline: bool = False
+    """It counts as applied because the schema was adopted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,15 @@ class Journal:
     phases: Sequence[DonePhase] = ()
     files: Sequence[AppliedFile] = ()
     steps: Sequence[JournalStep] = ()
+    verified: frozenset[tuple[str, str, str]] = frozenset()
+    """Version.key, phase and checksum of verify files that held."""
+    owned: list[Owned] = field(default_factory=list)
+    """Triggers that keep backfills right."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever applied."""
+        return not (self.phases or self.files or self.steps)
 
     @property
     def completed(self) -> frozenset[tuple[str, str]]:
@@ -89,6 +103,13 @@ class Journal:
             + [f.version for f in self.files]
             + [s.version for s in self.steps if s.is_applied]
         )
+
+    def has_applied(self, step: str) -> bool:
+        """Whether a step was applied, by its id, also where its file is whole since."""
+        if any(s.id == step and s.is_applied for s in self.steps):
+            return True
+        version, _, rest = step.split("/", 2)
+        return any((f.version, f.file) == (version, rest.rpartition("/")[0]) for f in self.files)
 
     def applied_statements(self, file: MigrationFile) -> int:
         """Return how many of a file's statements stand already, from its beginning."""
@@ -122,6 +143,20 @@ class Entry:
     checksums: tuple[str, ...]
     completes_file: bool
     completes: tuple[PhaseMark, ...]
+    consumes: str | None = None
+    """The approval that is carried out with it."""
+    work: Work | None = None
+    """What it does to whole tables, for the estimate of others."""
+    work_tables: tuple[TableName, ...] = ()
+    rows: int | None = None
+    """Rows that it changed, where they were counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verification:
+    version: str
+    phase: str
+    checksum: str
 
 
 async def read_journal(session: Session, object_: LockedObject) -> Journal:
@@ -130,6 +165,13 @@ async def read_journal(session: Session, object_: LockedObject) -> Journal:
         phases=await session.all("migrations/read_phases", DonePhase, object=object_.text),
         files=await session.all("migrations/read_files", AppliedFile, object=object_.text),
         steps=await session.all("migrations/read_steps", JournalStep, object=object_.text),
+        verified=frozenset(
+            (v.version, v.phase, v.checksum)
+            for v in await session.all(
+                "migrations/read_verifications", _Verification, object=object_.text
+            )
+        ),
+        owned=await list_owned(session, object_),
     )
 
 
@@ -165,16 +207,25 @@ def step_finished(work: Exclusive, entry: Entry) -> Effect:
         "completes_file": entry.completes_file,
         "checksum": entry.file.checksum,
         "text": entry.file.text if entry.completes_file else "",
+        "consumes": entry.consumes,
+        "rows": entry.rows,
+        "work": None if entry.work is None else entry.work.value,
+        "work_tables": [quoted(t.schema, t.name) for t in entry.work_tables],
     }
     return Effect(
         "migrations/finish_step", _columns(work, entry) | columns | _marks(entry.completes)
     )
 
 
-async def finish_phases(work: Exclusive, marks: tuple[PhaseMark, ...]) -> None:
-    """Write down phases without any step. The caller has a journalled transaction open."""
+async def finish_phases(
+    work: Exclusive, marks: tuple[PhaseMark, ...], consumes: str | None = None
+) -> None:
+    """Write down phases without any statement. The caller has a journalled transaction open."""
     await work.session.run(
-        "migrations/finish_phases", object=work.fence.object.text, **_marks(marks)
+        "migrations/finish_phases",
+        object=work.fence.object.text,
+        consumes=consumes,
+        **_marks(marks),
     )
 
 

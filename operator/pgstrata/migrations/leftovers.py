@@ -1,8 +1,8 @@
-"""Removes INVALID indexes of builds that this schema began and that nobody wants any more.
+"""Removes what this schema began and nobody wants any more: INVALID indexes, triggers of backfills.
 
-A build that was killed is found again by its step. Where the statement was mended since, or is gone
-from the source, no step looks for it; so before a run everything that was begun and is not planned
-is looked at here. Called by reconcile.py, behind the schema's lock.
+A build or backfill that was killed is found again by its step. Where the statement was mended
+since, or is gone from the source, no step looks for it; so before a run everything that was begun
+and is not planned is looked at here. Called by reconcile.py, behind the schema's lock.
 """
 
 import json
@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.plan import Plan
+from pgstrata.engine.progress import Progress
 from pgstrata.migrations.index_step import BuildIndex
+from pgstrata.migrations.journal import Journal
+from pgstrata.migrations.keep_trigger import drop_keep
 from pgstrata.pg.indexes import IndexName, drop_invalid_index, observe_index
 
 
@@ -20,8 +23,25 @@ class _Leftover:
     leftover: str
 
 
-async def discard_unwanted(work: Exclusive, plan: Plan) -> None:
-    """Drop what earlier runs left INVALID, but for what the plan's own steps will see to."""
+async def discard_unwanted(
+    work: Exclusive, plan: Plan, journal: Journal, progress: Progress
+) -> None:
+    """Drop what earlier runs left, but for what the plan's own steps will see to.
+
+    The trigger of a backfill that was applied stays until the contract of its version.
+    """
+    await _discard_indexes(work, plan)
+    planned = {step.outline.id for step in plan.steps}
+    unwanted = [
+        owned
+        for owned in journal.owned
+        if owned.step not in planned and not journal.has_applied(owned.step)
+    ]
+    if unwanted:
+        await drop_keep(work, progress, unwanted)
+
+
+async def _discard_indexes(work: Exclusive, plan: Plan) -> None:
     wanted = {(s.outline.id, s.index_name) for s in plan.steps if isinstance(s, BuildIndex)}
     object_ = work.fence.object.text
     for row in await work.session.all("migrations/own_leftovers", _Leftover, object=object_):

@@ -3,17 +3,19 @@
 Called by reconcile.py and `pgstrata plan`. Changes nothing and takes no lock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pgstrata.core.errors import AccessDenied, MigrationFailed
 from pgstrata.core.names import TableName
-from pgstrata.migrations.plan import ObservedSchema, ObservedTable
+from pgstrata.migrations.backfill_check import Notes
+from pgstrata.migrations.gating import stops_writers
+from pgstrata.migrations.observed import ObservedSchema, ObservedTable
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import MigrationSource
 from pgstrata.pg.classification import StatementKind
-from pgstrata.pg.failures import StatementFailed
-from pgstrata.pg.lock_modes import LockMode
+from pgstrata.pg.failures import LockNotAvailable, StatementFailed
+from pgstrata.pg.lock_modes import LockMode, RelationRef
 from pgstrata.pg.quoting import quoted, quoted_relation
 from pgstrata.pg.session import Session
 
@@ -40,6 +42,13 @@ class _Rights:
     schema_exists: bool
     may_create: bool
     may_use: bool
+    is_empty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Bytes:
+    name: str
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +60,14 @@ class _Relation:
     owner: str
 
 
-async def observe_schema(session: Session, source: MigrationSource, schema: str) -> ObservedSchema:
-    """Return what is there of the schema and of the tables that the source's statements name."""
+async def observe_schema(
+    session: Session, source: MigrationSource, schema: str, notes: Notes
+) -> ObservedSchema:
+    """Return what is there of the schema and of the tables that the source's statements name.
+
+    Args:
+        notes: what is to be said of backfills (backfill_check.py).
+    """
     rights = await session.one("migrations/schema_rights", _Rights, schema=schema)
     refs = sorted(
         {lock.table for s in _statements(source) for lock in s.what.locks},
@@ -69,7 +84,35 @@ async def observe_schema(session: Session, source: MigrationSource, schema: str)
         exists=rights.schema_exists,
         may_create=rights.may_create and rights.may_use,
         tables=tables,
+        is_empty=rights.is_empty,
+        sizes=await _sizes(session, source, tables),
+        notes=notes,
     )
+
+
+async def _sizes(
+    session: Session, source: MigrationSource, tables: Mapping[RelationRef, ObservedTable]
+) -> Mapping[RelationRef, int]:
+    """Return the bytes of tables that a statement goes over while writers wait.
+
+    Where a lock keeps the size from being read, the statistics must do: a look must not wait for a
+    stopped run that has the table locked, or nobody would come to end it.
+    """
+    wanted = {
+        lock.table
+        for statement in _statements(source)
+        if stops_writers(statement)
+        for lock in statement.what.locks
+        if lock.table in tables
+    }
+    names = {quoted(t.name.schema, t.name.name): r for r in wanted if (t := tables[r])}
+    if not names:
+        return {}
+    try:
+        found = await session.all("engine/table_bytes", _Bytes, names=list(names))
+    except LockNotAvailable:
+        found = await session.all("migrations/table_bytes_by_statistics", _Bytes, names=list(names))
+    return {names[row.name]: row.bytes for row in found}
 
 
 def check_rights(

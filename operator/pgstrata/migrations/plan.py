@@ -1,122 +1,235 @@
 """Decides the steps that bring a schema to its version. Pure: the same arguments, the same plan.
 
-All Expand, then all Migrate, each in version order; contract files are judged and shown, never run
-by this release. Raises the errors of checks.py, and MigrationFailed for what cannot be grouped.
+The order is schedule.py's, the gates are gating.py's; here files are cut into steps, each with what
+it writes into the journal. Contract files that were not asked for are judged and shown. Raises the
+errors of checks.py, InvalidSpec, and MigrationFailed for what cannot be grouped.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pgstrata.core.names import TableName
-from pgstrata.core.reasons import Reason
+from pgstrata.core.windows import Window
 from pgstrata.engine.plan import Gate, Outline, Plan, Step
 from pgstrata.migrations.alone_step import RunAlone
+from pgstrata.migrations.backfill_step import RunBackfill
+from pgstrata.migrations.baseline import adopt
 from pgstrata.migrations.checks import check_history
+from pgstrata.migrations.gating import approval_hash, is_gated
 from pgstrata.migrations.group_step import RunGroup
 from pgstrata.migrations.groups import Group, GroupKind, cut
 from pgstrata.migrations.index_step import BuildIndex
 from pgstrata.migrations.journal import Entry, Journal, PhaseMark
+from pgstrata.migrations.keep_trigger import DropKeep
+from pgstrata.migrations.observed import ObservedSchema
+from pgstrata.migrations.outlines import outline_of, table_name, title_of
+from pgstrata.migrations.schedule import Asked, Schedule, schedule
 from pgstrata.migrations.schema_steps import CreateSchema, MarkPhases
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
-from pgstrata.migrations.source import MigrationSource
-from pgstrata.migrations.spec import Phase, Through
-from pgstrata.pg.lock_modes import RelationRef
-
-_TITLE_LENGTH = 100
-_SECRET = re.compile(r"\bpassword\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedTable:
-    """A relation that exists and that a statement names."""
-
-    name: TableName
-    owns: bool
-    """Whether our role is a member of its owner."""
-    owner: str
+from pgstrata.migrations.source import MigrationSource, SourceVersion
+from pgstrata.migrations.spec import Phase
+from pgstrata.migrations.verify_step import Moment, VerifyVersion
+from pgstrata.migrations.versions import Version
+from pgstrata.pg.batch_statement import read_batch_statement
 
 
 @dataclass(frozen=True, slots=True)
-class ObservedSchema:
-    """What the catalog says of the schema and of the tables that the source names."""
+class Wanted:
+    """What the spec asks of the plan, beside the source."""
 
-    exists: bool
-    may_create: bool
-    tables: Mapping[RelationRef, ObservedTable]
-    """Relations that exist, by the names that statements use."""
+    schema: str
+    asked: Asked
+    baseline: Version | None = None
+    is_approval_needed: bool = True
+    window: Window | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPlan(Plan):
+    """A plan with what is to be told beside it."""
+
+    waits: str | None = None
+    """Why later versions are left out, once the steps are done."""
+    notices: tuple[str, ...] = ()
+    """What is odd and stops nothing."""
 
 
 def make_plan(
-    source: MigrationSource,
-    journal: Journal,
-    observed: ObservedSchema,
-    *,
-    schema: str,
-    through: Through,
-) -> Plan:
-    """Return the steps still to run, and those that wait behind the contract gate."""
-    check_history(source, journal)
-    steps = _steps(source, journal, observed, phases_through(through), schema)
+    source: MigrationSource, journal: Journal, observed: ObservedSchema, wanted: Wanted
+) -> VersionPlan:
+    """Return the steps still to run, and those of contracts that were not asked for."""
+    baseline = adopt(source, journal, observed.is_empty, wanted.baseline)
+    if baseline is not None:
+        journal = baseline.adopted
+    notices = check_history(source, journal)
+    order = schedule(source, wanted.asked)
+    steps = _Planner(source, journal, observed, wanted).steps(order)
+    if baseline is not None:
+        steps.insert(0, baseline)
     if not observed.exists:
-        steps.insert(0, CreateSchema(schema))
-    shown = tuple(_contract_outlines(source, journal, observed, schema))
-    return Plan(tuple(steps), shown, _summary(source, steps, shown))
-
-
-def phases_through(through: Through) -> tuple[Phase, ...]:
-    """Return the phases that are run now, in their order."""
-    return (Phase.EXPAND,) if through is Through.EXPAND else (Phase.EXPAND, Phase.MIGRATE)
+        steps.insert(0, CreateSchema(wanted.schema))
+    shown = tuple(_not_asked_for(source, journal, observed, wanted))
+    return VersionPlan(
+        tuple(steps), shown, _summary(source, steps, shown), order.waits, tuple(notices)
+    )
 
 
 def pending_statements(
-    source: MigrationSource, journal: Journal, phases: Sequence[Phase]
+    source: MigrationSource, journal: Journal, order: Schedule | None = None
 ) -> Iterator[tuple[MigrationFile, FileStatement]]:
-    """Yield the statements of these phases that were not applied yet, file by file."""
+    """Yield the statements that were not applied yet, file by file.
+
+    Args:
+        order: only those that are to run now, in that order; None: those of all phases.
+    """
     applied = {(f.version, f.file) for f in journal.files}
-    for version in source.versions:
-        for file in version.files:
-            if file.phase in phases and (file.version.key, file.file) not in applied:
+    phases = order.phases if order else tuple((v, p) for p in Phase for v in source.versions)
+    for version, phase in phases:
+        for file in version.of_phase(phase):
+            if (file.version.key, file.file) not in applied:
                 for statement in file.statements[journal.applied_statements(file) :]:
                     yield file, statement
 
 
-def _steps(
-    source: MigrationSource,
-    journal: Journal,
-    observed: ObservedSchema,
-    phases: Sequence[Phase],
-    schema: str,
-) -> list[Step]:
-    steps: list[Step] = []
-    last: tuple[Group, Entry] | None = None
-    leading: list[PhaseMark] = []
-    applied = {(f.version, f.file) for f in journal.files}
-    completed = journal.completed
-    for phase in phases:
-        for version in source.versions:
-            if (version.version.key, phase.value) in completed:
-                continue
-            for file in version.of_phase(phase):
-                if (file.version.key, file.file) in applied:
-                    continue
-                for group, entry in _entries(file, journal.applied_statements(file)):
-                    if last is not None:
-                        steps.append(_step(*last, observed, schema))
-                    last = (group, entry)
-            mark = PhaseMark(version.version, phase, version.name)
-            if last is None:
-                leading.append(mark)
-            else:
-                last = (last[0], replace(last[1], completes=(*last[1].completes, mark)))
-    if last is not None:
-        steps.append(_step(*last, observed, schema))
-    if leading:
-        steps.insert(0, MarkPhases(tuple(leading)))
-    return steps
+def approvals_wanted(plan: Plan) -> dict[str, str]:
+    """Return the hashes that the plan's steps wait for, with what each covers, in order."""
+    found: dict[str, list[Outline]] = {}
+    for step in plan.steps:
+        if step.outline.approval is not None:
+            found.setdefault(step.outline.approval, []).append(step.outline)
+    return {
+        hash_: f"{len(outlines)} steps, first: {outlines[0].title}"
+        for hash_, outlines in found.items()
+    }
 
 
-def _entries(file: MigrationFile, applied: int) -> Iterator[tuple[Group, Entry]]:
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A step that may still be the last of phases: what those are comes with `make`."""
+
+    make: Callable[[tuple[PhaseMark, ...]], Step]
+
+
+class _Planner:
+    """Turns phases into steps; the marks of complete phases go into the last step before them."""
+
+    def __init__(
+        self, source: MigrationSource, journal: Journal, observed: ObservedSchema, wanted: Wanted
+    ) -> None:
+        self._source = source
+        self._journal = journal
+        self._observed = observed
+        self._wanted = wanted
+        self._steps: list[Step] = []
+        self._last: _Draft | None = None
+        self._marks: tuple[PhaseMark, ...] = ()
+
+    def steps(self, order: Schedule) -> list[Step]:
+        completed = self._journal.completed
+        for version, phase in order.phases:
+            if (version.version.key, phase.value) not in completed:
+                self._before(version, phase)
+                for draft in self._drafts(version, phase):
+                    self._flush()
+                    self._last = draft
+                self._marks += (PhaseMark(version.version, phase, version.name),)
+            self._after(version, phase)
+        self._flush()
+        return self._steps
+
+    def _flush(self) -> None:
+        """Make the last step, now that it is known which phases are complete with it."""
+        if self._last is not None:
+            self._steps.append(self._last.make(self._marks))
+        elif self._marks:
+            self._steps.append(MarkPhases(self._marks))
+        self._last, self._marks = None, ()
+
+    def _drafts(self, version: SourceVersion, phase: Phase) -> Iterator[_Draft]:
+        applied = {(f.version, f.file) for f in self._journal.files}
+        groups = [
+            pair
+            for file in version.of_phase(phase)
+            if (file.version.key, file.file) not in applied
+            for pair in entries(file, self._journal.applied_statements(file))
+        ]
+        keeps = phase is Phase.CONTRACT and _keeps(version, self._journal)
+        gate = self._gate(version, phase)
+        gated = [is_gated(g, phase, self._observed.sizes) for g, _ in groups]
+        last_gated = max((n for n, is_ in enumerate(gated) if is_), default=None)
+        for number, (group, entry) in enumerate(groups):
+            approval = gate if gated[number] else None
+            consumes = gate if number == last_gated and not keeps else None
+            yield self._group_draft(group, entry, approval, consumes)
+        if keeps:
+            tables = tuple(sorted({t for t in self._kept_tables(version)}))
+            yield _Draft(
+                lambda marks: DropKeep(version.version.key, tables, marks, gate, self._gates(gate))
+            )
+
+    def _group_draft(
+        self, group: Group, entry: Entry, approval: str | None, consumes: str | None
+    ) -> _Draft:
+        outline = outline_of(group, entry, self._observed, self._wanted.schema)
+        outline = replace(outline, approval=approval, gates=self._gates(approval))
+        entry = replace(
+            entry, consumes=consumes, work=outline.work, work_tables=outline.work_tables
+        )
+
+        def make(marks: tuple[PhaseMark, ...]) -> Step:
+            return _step(outline, group, replace(entry, completes=marks), self._wanted.schema)
+
+        return _Draft(make)
+
+    def _gate(self, version: SourceVersion, phase: Phase) -> str | None:
+        if not self._wanted.is_approval_needed:
+            return None
+        return approval_hash(version, phase, self._wanted.schema)
+
+    def _gates(self, approval: str | None) -> tuple[Gate, ...]:
+        window = (Gate.WINDOW,) if self._wanted.window is not None else ()
+        return (Gate.APPROVAL, *window) if approval is not None else window
+
+    def _before(self, version: SourceVersion, phase: Phase) -> None:
+        """A contract begins only where what it relies on still holds."""
+        key = version.version.key
+        begun = any(
+            s.is_applied and s.id.startswith(f"{key}/Contract/") for s in self._journal.steps
+        )
+        has_any = version.of_phase(phase) or _keeps(version, self._journal)
+        if phase is Phase.CONTRACT and version.verify and has_any and not begun:
+            gate = self._gate(version, phase)
+            self._flush()
+            self._steps.append(
+                VerifyVersion(
+                    version, Moment.BEFORE_CONTRACT, self._wanted.schema, gate, self._gates(gate)
+                )
+            )
+
+    def _after(self, version: SourceVersion, phase: Phase) -> None:
+        """What a version promises is looked at when its data is migrated, and when it is whole."""
+        moment = {Phase.MIGRATE: Moment.AFTER_MIGRATE, Phase.CONTRACT: Moment.AFTER_CONTRACT}.get(
+            phase
+        )
+        if moment is None or not version.verify:
+            return
+        if phase is Phase.CONTRACT and not version.of_phase(phase):
+            return
+        step = VerifyVersion(version, moment, self._wanted.schema, None, self._gates(None))
+        if step.key not in self._journal.verified:
+            self._flush()
+            self._steps.append(step)
+
+    def _kept_tables(self, version: SourceVersion) -> Iterator[TableName]:
+        """The tables that a version's backfills change."""
+        for file in version.files:
+            for statement in file.statements:
+                if statement.batch is not None:
+                    ref = read_batch_statement(statement.text).table
+                    yield table_name(ref, self._observed, self._wanted.schema)
+
+
+def entries(file: MigrationFile, applied: int) -> Iterator[tuple[Group, Entry]]:
     """Yield the file's remaining groups, each with what it will write into the journal."""
     groups = cut(file, applied=applied) or (Group(GroupKind.TRANSACTION, (), ()),)
     for number, group in enumerate(groups, start=1):
@@ -125,7 +238,7 @@ def _entries(file: MigrationFile, applied: int) -> Iterator[tuple[Group, Entry]]
             group,
             Entry(
                 id=f"{file.version.key}/{file.phase.value}/{file.file}/{first + 1}",
-                title=_title(file, group),
+                title=title_of(file, group),
                 file=file,
                 first_statement=first,
                 checksums=tuple(s.checksum for s in group.statements),
@@ -135,8 +248,7 @@ def _entries(file: MigrationFile, applied: int) -> Iterator[tuple[Group, Entry]]
         )
 
 
-def _step(group: Group, entry: Entry, observed: ObservedSchema, schema: str) -> Step:
-    outline = _outline(group, entry, observed, schema)
+def _step(outline: Outline, group: Group, entry: Entry, schema: str) -> Step:
     match group.kind:
         case GroupKind.TRANSACTION:
             return RunGroup(outline, group, entry, schema)
@@ -144,57 +256,40 @@ def _step(group: Group, entry: Entry, observed: ObservedSchema, schema: str) -> 
             return BuildIndex(outline, group, entry, schema)
         case GroupKind.ALONE:
             return RunAlone(outline, group, entry, schema)
+        case GroupKind.BACKFILL:
+            return RunBackfill(outline, group, entry, schema)
 
 
-def _outline(group: Group, entry: Entry, observed: ObservedSchema, schema: str) -> Outline:
-    locks = [(_table_name(lock.table, observed, schema), lock.mode) for lock in group.locks]
-    hazards = [h for s in group.statements for h in s.what.hazards]
-    if group.kind is GroupKind.ALONE:
-        hazards.append("runs outside a transaction: after a crash it may run a second time")
-    building = group.kind is GroupKind.INDEX_BUILD
-    return Outline(
-        id=entry.id,
-        title=entry.title,
-        statements=tuple(s.text for s in group.statements),
-        tables=tuple(sorted({table for table, _ in locks})),
-        lock=max(mode for _, mode in locks).sql if locks else None,
-        hazards=tuple(dict.fromkeys(hazards)),
-        reason=Reason.BUILDING_INDEX if building else Reason.PROGRESSING,
+def _keeps(version: SourceVersion, journal: Journal) -> bool:
+    """Whether a trigger of this version's backfills is there, or will be."""
+    if any(owned.version == version.version.key for owned in journal.owned):
+        return True
+    applied = {(f.version, f.file) for f in journal.files}
+    return any(
+        statement.batch is not None and statement.batch.may_keep
+        for file in version.files
+        if (file.version.key, file.file) not in applied
+        for statement in file.statements[journal.applied_statements(file) :]
+        if not statement.what.is_destructive
     )
 
 
-def _table_name(ref: RelationRef, observed: ObservedSchema, schema: str) -> TableName:
-    """Where the relation is, or will be once the steps before have made it."""
-    known = observed.tables.get(ref)
-    return known.name if known is not None else TableName(ref.schema or schema, ref.name)
-
-
-def _contract_outlines(
-    source: MigrationSource, journal: Journal, observed: ObservedSchema, schema: str
+def _not_asked_for(
+    source: MigrationSource, journal: Journal, observed: ObservedSchema, wanted: Wanted
 ) -> Iterator[Outline]:
     completed = journal.completed
     for version in source.versions:
+        if wanted.asked.includes(version.version, Phase.CONTRACT):
+            continue
         if (version.version.key, Phase.CONTRACT.value) in completed:
             continue
         for file in version.of_phase(Phase.CONTRACT):
-            for group, entry in _entries(file, 0):
-                outline = _outline(group, entry, observed, schema)
-                yield replace(outline, gate=Gate.CONTRACT)
+            for group, entry in entries(file, journal.applied_statements(file)):
+                outline = outline_of(group, entry, observed, wanted.schema)
+                yield replace(outline, gates=(Gate.CONTRACT,))
 
 
-def _title(file: MigrationFile, group: Group) -> str:
-    if not group.statements:
-        return f"{file.file}: nothing to run"
-    first: FileStatement = group.statements[0]
-    what = " ".join(first.text.split())
-    if _SECRET.search(what):  # titles are shown in status and events
-        what = f"{' '.join(what.split()[:2])} … (not shown: it may hold a password)"
-    what = what if len(what) <= _TITLE_LENGTH else what[: _TITLE_LENGTH - 1] + "…"
-    more = len(group.statements) - 1
-    return f"{file.file}:{first.line}: {what}" + (f" (and {more} more)" if more else "")
-
-
-def _summary(source: MigrationSource, steps: list[Step], shown: tuple[Outline, ...]) -> str:
+def _summary(source: MigrationSource, steps: Sequence[Step], shown: Sequence[Outline]) -> str:
     if not steps and not shown:
         return f"nothing to do for version {source.target}"
     text = f"{len(steps)} steps to version {source.target}"

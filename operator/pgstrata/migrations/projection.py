@@ -4,62 +4,80 @@ from collections.abc import Iterable
 from datetime import UTC
 
 from pgstrata.core.api_status import WorkState
+from pgstrata.engine.owned import Owned
 from pgstrata.migrations.journal import DonePhase, Journal
-from pgstrata.migrations.plan import phases_through
+from pgstrata.migrations.schedule import Schedule
 from pgstrata.migrations.source import MigrationSource, SourceVersion
 from pgstrata.migrations.spec import (
     VERSIONS_SHOWN,
     Phase,
     PhaseStatus,
-    Through,
+    TemporaryObject,
     VersionStatus,
 )
 from pgstrata.migrations.versions import Version
 from pgstrata.pg.script import checksum
 
 
-def reached(source: MigrationSource, journal: Journal, through: Through) -> list[SourceVersion]:
-    """Return the versions of which all is done that was asked for, lowest first.
+def reached(source: MigrationSource, journal: Journal, order: Schedule) -> list[SourceVersion]:
+    """Return the versions that the schema has, lowest first: all is done up to Migrate, as far as
+    that was asked for. Contract takes the old shape away and gives no new one.
 
     A later phase without files is marked in its turn, after the earlier phases of all versions; a
     version that is done with its last file does not wait for that.
     """
     completed = journal.completed
-    phases = phases_through(through)
 
     def is_reached(version: SourceVersion) -> bool:
-        key = version.version.key
-        wanted = [p for p in phases if p is phases[0] or version.of_phase(p)]
-        return all((key, p.value) in completed for p in wanted)
+        phases = [p for p in order.of(version) if p is not Phase.CONTRACT]
+        wanted = [p for p in phases if p is Phase.EXPAND or version.of_phase(p)]
+        return bool(phases) and all((version.version.key, p.value) in completed for p in wanted)
 
     return [version for version in source.versions if is_reached(version)]
 
 
-def facts(source: MigrationSource, journal: Journal, through: Through) -> dict[str, object]:
+def facts(source: MigrationSource, journal: Journal, order: Schedule) -> dict[str, object]:
     """Return the status fields that the journal decides."""
-    done = reached(source, journal, through)
+    done = reached(source, journal, order)
     completed = journal.completed
     target = source.target.key
     last = [p for p in Phase if (target, p.value) in completed]
-    running = (
-        phase
-        for phase in phases_through(through)
-        if any((v.version.key, phase.value) not in completed for v in source.versions)
-    )
+    running = (p for v, p in order.phases if (v.version.key, p.value) not in completed)
     return {
         "current_version": done[-1].version.text if done else None,
         "target_version": source.target.text,
         "phase": next(running, last[-1] if last else None),
         "applied_count": len(done),
         "versions": tuple(_versions(source, journal)) or None,
+        "temporary": tuple(map(_temporary, journal.owned)) or None,
     }
 
 
-def is_complete(journal: Journal, version: Version, phase: Phase) -> bool:
-    """Whether a phase of the version, and all phases before it, are complete."""
+def _temporary(owned: Owned) -> TemporaryObject:
+    return TemporaryObject(
+        object=f"pgstrata.{owned.name}()",
+        table=owned.table_name,
+        purpose=owned.purpose,
+        since=owned.made_at.astimezone(UTC),
+        until=owned.until,
+    )
+
+
+def is_complete(source: MigrationSource, journal: Journal, version: Version, phase: Phase) -> bool:
+    """Whether a phase of the version, and all before it in versions and phases, are complete.
+
+    A contract for which there is no file needs no completing.
+    """
     order = list(Phase)
-    before = order[: order.index(phase) + 1]
-    return all((version.key, p.value) in journal.completed for p in before)
+    completed = journal.completed
+    wanted = [
+        (v, p)
+        for v in source.versions
+        if v.version <= version
+        for p in order[: order.index(phase) + 1]
+        if p is not Phase.CONTRACT or v.of_phase(p)
+    ]
+    return all((v.version.key, p.value) in completed for v, p in wanted)
 
 
 def _versions(source: MigrationSource, journal: Journal) -> Iterable[VersionStatus]:

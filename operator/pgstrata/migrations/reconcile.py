@@ -9,26 +9,41 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from pgstrata.core.api_status import ConditionStatus
-from pgstrata.core.errors import PgstrataError
+from pgstrata.core.errors import ContractPending, NotNow, PgstrataError, Suspended
 from pgstrata.core.names import LockedObject
 from pgstrata.core.outcome import Done, Outcome
 from pgstrata.core.reasons import Reason
-from pgstrata.core.resource import ObjectKey, RawResource, Resource
-from pgstrata.engine.claims import check_claim, owner_of, release_claim, write_claim
+from pgstrata.core.resource import APPROVE_ANNOTATION, ObjectKey, RawResource, Resource
+from pgstrata.engine.approvals import Approvals, settle_approvals
+from pgstrata.engine.claims import CLI_CLUSTER, check_claim, owner_of, release_claim, write_claim
 from pgstrata.engine.context import Context
-from pgstrata.engine.control import ensure_control, read_control
+from pgstrata.engine.control import CONTROL_VERSION, ensure_control, read_control
 from pgstrata.engine.drive import KindHandler
+from pgstrata.engine.exclusive import Exclusive
+from pgstrata.engine.gates import Gates
 from pgstrata.engine.plan import Plan, plan_status
+from pgstrata.engine.progress import Progress
 from pgstrata.engine.remains import collect_remains
 from pgstrata.engine.run import run
+from pgstrata.migrations.backfill_check import judge_backfills
+from pgstrata.migrations.dependencies import dependency_keys, what_comes_first
 from pgstrata.migrations.journal import Journal, read_journal
 from pgstrata.migrations.leftovers import discard_unwanted
 from pgstrata.migrations.observe import check_rights, check_syntax, observe_schema
-from pgstrata.migrations.plan import make_plan, pending_statements, phases_through
+from pgstrata.migrations.plan import (
+    VersionPlan,
+    Wanted,
+    approvals_wanted,
+    make_plan,
+    pending_statements,
+)
 from pgstrata.migrations.projection import facts, is_complete
+from pgstrata.migrations.schedule import Schedule, asked_by, schedule
 from pgstrata.migrations.source import MigrationSource, read_source
-from pgstrata.migrations.spec import SCHEMA_VERSION, Phase, SchemaVersionSpec, Through
+from pgstrata.migrations.spec import SCHEMA_VERSION, Approval, Phase, SchemaVersionSpec
+from pgstrata.migrations.versions import Version
 from pgstrata.pg.session import Session
+from pgstrata.pg.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +51,34 @@ class _Seen:
     """One look at the database."""
 
     journal: Journal
-    plan: Plan
+    plan: VersionPlan
+    approvals: Approvals
     must_claim: bool
 
     @property
     def has_work(self) -> bool:
         return self.must_claim or bool(self.plan.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What is reconciled: the resource, with what it asks for taken apart."""
+
+    resource: Resource[SchemaVersionSpec]
+    ctx: Context
+    source: MigrationSource
+    order: Schedule
+    wanted: Wanted
+    suspended: str | None
+    waits_for: str | None
+
+    @property
+    def spec(self) -> SchemaVersionSpec:
+        return self.resource.spec
+
+    @property
+    def object(self) -> LockedObject:
+        return LockedObject.of_schema(self.spec.schema_name)
 
 
 async def reconcile(resource: Resource[SchemaVersionSpec], ctx: Context) -> Outcome:
@@ -50,38 +87,97 @@ async def reconcile(resource: Resource[SchemaVersionSpec], ctx: Context) -> Outc
     if ctx.raw.status.get("observedGeneration") != ctx.raw.generation:
         await ctx.report.working(Reason.PROGRESSING, f"looking at version {spec.version}")
     target = await ctx.databases.target(_database(resource))
-    source = await read_source(ctx.store, resource.key.namespace, spec.source, spec.version)
+    subject = await _subject(resource, ctx, target)
     async with ctx.session(target, schema=spec.schema_name) as session:
-        seen = await _look(session, source, resource, ctx)
-    if seen.has_work:
+        seen = await _look(session, subject)
+    if seen.has_work and subject.suspended is None:
         await ctx.store.ensure_finalizer(ctx.raw)
-        object_ = LockedObject.of_schema(spec.schema_name)
-        async with ctx.exclusive(target, object_, schema=spec.schema_name) as work:
-            seen = await _look(work.session, source, resource, ctx)
-            if seen.must_claim:
-                await write_claim(work, ctx.owner)
-                await collect_remains(work.session, ctx)
-            await discard_unwanted(work, seen.plan)
-            try:
-                await run(seen.plan, work, ctx)
-            except PgstrataError:
-                with suppress(PgstrataError):  # the failure counts, not that it cannot be drawn
-                    _project(ctx, source, await read_journal(work.session, object_), spec.through)
-                raise
-            _project(ctx, source, await read_journal(work.session, object_), spec.through)
+        async with ctx.exclusive(target, subject.object, schema=spec.schema_name) as work:
+            seen = await _carry_out(work, subject)
+    elif seen.plan.steps:
+        raise Suspended(f"{subject.suspended}; {seen.plan.summary} wait for the end of that")
     ctx.report.know(plan=plan_status(Plan((), seen.plan.shown, _rest(seen.plan))))
+    if seen.plan.waits is not None:
+        raise ContractPending(seen.plan.waits)
     return Done(f"schema {spec.schema_name} has version {spec.version}, through {spec.through}")
 
 
-async def _look(
-    session: Session,
-    source: MigrationSource,
-    resource: Resource[SchemaVersionSpec],
-    ctx: Context,
-) -> _Seen:
-    """Read claim, journal and catalog; make the plan; refuse what cannot be carried out."""
+async def _subject(resource: Resource[SchemaVersionSpec], ctx: Context, target: Target) -> _Subject:
+    """Take apart what is asked for. Raises InvalidSpec, DependencyCycle, and what a source does."""
     spec = resource.spec
-    object_ = LockedObject.of_schema(spec.schema_name)
+    asked = asked_by(spec)
+    window = target.window(spec.window) if spec.window is not None else None
+    source = await read_source(ctx.store, resource.key.namespace, spec.source, spec.version)
+    suspended = "spec.suspend is true" if spec.suspend else None
+    if target.suspended:
+        suspended = f"ManagedDatabase {spec.database_ref.name} is suspended"
+    return _Subject(
+        resource,
+        ctx,
+        source,
+        schedule(source, asked),
+        Wanted(
+            schema=spec.schema_name,
+            asked=asked,
+            baseline=None if spec.baseline is None else Version(spec.baseline),
+            is_approval_needed=spec.approval is not Approval.AUTOMATIC,
+            window=None if ctx.ignore_windows else window,
+        ),
+        suspended,
+        await what_comes_first(ctx.raw, spec, ctx.store),
+    )
+
+
+async def _carry_out(work: Exclusive, subject: _Subject) -> _Seen:
+    """Run the plan behind the lock, and tell what stands whatever happens.
+
+    A gate that is shut is looked at anew once something was done before it: what waits for approval
+    may turn out to be nothing at all.
+    """
+    ctx = subject.ctx
+    steps_left: int | None = None
+    while True:
+        seen = await _look(work.session, subject)
+        if seen.must_claim:
+            await write_claim(work, ctx.owner)
+            await collect_remains(work.session, ctx)
+        progress = Progress(ctx.report, ctx.interrupt)
+        await discard_unwanted(work, seen.plan, seen.journal, progress)
+        try:
+            await run(seen.plan, work, ctx, _gates(subject, seen))
+        except PgstrataError as error:
+            with suppress(PgstrataError):  # the failure counts, not that it cannot be drawn
+                _project(subject, await read_journal(work.session, subject.object))
+            if not isinstance(error, NotNow) or len(seen.plan.steps) == steps_left:
+                raise
+            steps_left = len((await _look(work.session, subject)).plan.steps)
+            if steps_left == len(seen.plan.steps):
+                raise
+            continue
+        _project(subject, await read_journal(work.session, subject.object))
+        return seen
+
+
+def _gates(subject: _Subject, seen: _Seen) -> Gates:
+    key = subject.resource.key
+    how = (
+        f"kubectl pgstrata approve {key.name} {{hash}} --namespace {key.namespace}, or the "
+        f'annotation {APPROVE_ANNOTATION}: "{{hash}}"'
+        if subject.ctx.cluster != CLI_CLUSTER
+        else "run apply with --approve {hash}"
+    )
+    return Gates(
+        approved=seen.approvals.approved,
+        stale=seen.approvals.stale,
+        how_to_approve=how,
+        window=subject.wanted.window,
+        waits_for=subject.waits_for,
+    )
+
+
+async def _look(session: Session, subject: _Subject) -> _Seen:
+    """Read claim, journal and catalog; make the plan; refuse what cannot be carried out."""
+    ctx, object_ = subject.ctx, subject.object
     await ensure_control(session, take_over=ctx.take_over)
     must_claim = await check_claim(
         await owner_of(session, object_),
@@ -91,32 +187,55 @@ async def _look(
         store=ctx.store,
     )
     journal = await read_journal(session, object_)
-    _project(ctx, source, journal, spec.through)
-    plan = await _plan(session, source, journal, spec)
-    ctx.report.know(plan=plan_status(plan))
-    return _Seen(journal, plan, must_claim)
+    _project(subject, journal)
+    plan = await _plan(session, subject.source, journal, subject.wanted)
+    waited_for = approvals_wanted(plan)
+    approvals = Approvals(frozenset(), ())
+    if waited_for:
+        approvals = await settle_approvals(
+            session, object_, waited_for, ctx.approved_hashes, by=f"{ctx.cluster}/{ctx.raw.key}"
+        )
+    ctx.report.know(plan=plan_status(plan, approved=approvals.approved))
+    for notice in plan.notices:
+        await ctx.report.event(Reason.PROGRESSING, notice, warning=True)
+    return _Seen(journal, plan, approvals, must_claim)
 
 
 async def _plan(
-    session: Session, source: MigrationSource, journal: Journal, spec: SchemaVersionSpec
-) -> Plan:
-    observed = await observe_schema(session, source, spec.schema_name)
-    plan = make_plan(source, journal, observed, schema=spec.schema_name, through=spec.through)
+    session: Session, source: MigrationSource, journal: Journal, wanted: Wanted
+) -> VersionPlan:
+    order = schedule(source, wanted.asked)
+    notes = await judge_backfills(session, pending_statements(source, journal, order))
+    observed = await observe_schema(session, source, wanted.schema, notes)
+    plan = make_plan(source, journal, observed, wanted)
     if plan.steps or plan.shown:
-        await check_syntax(session, pending_statements(source, journal, tuple(Phase)))
-        phases = phases_through(spec.through)
-        pending = [s for _, s in pending_statements(source, journal, phases)]
+        await check_syntax(session, pending_statements(source, journal))
+        pending = [s for _, s in pending_statements(source, journal, order)]
         if pending:
-            check_rights(session, observed, pending, spec.schema_name)
+            check_rights(session, observed, pending, wanted.schema)
     return plan
 
 
-async def plan_only(session: Session, source: MigrationSource, spec: SchemaVersionSpec) -> Plan:
+async def plan_only(
+    session: Session, source: MigrationSource, spec: SchemaVersionSpec, target: Target
+) -> VersionPlan:
     """Return the plan without changing anything; no control schema is needed."""
     journal = Journal()
-    if await read_control(session) is not None:
+    control = await read_control(session)
+    if control is not None and control.version >= CONTROL_VERSION:
         journal = await read_journal(session, LockedObject.of_schema(spec.schema_name))
-    return await _plan(session, source, journal, spec)
+    return await _plan(
+        session,
+        source,
+        journal,
+        Wanted(
+            schema=spec.schema_name,
+            asked=asked_by(spec),
+            baseline=None if spec.baseline is None else Version(spec.baseline),
+            is_approval_needed=spec.approval is not Approval.AUTOMATIC,
+            window=target.window(spec.window) if spec.window is not None else None,
+        ),
+    )
 
 
 async def clean_up(resource: Resource[SchemaVersionSpec], ctx: Context) -> None:
@@ -131,26 +250,34 @@ async def clean_up(resource: Resource[SchemaVersionSpec], ctx: Context) -> None:
 
 
 def references(raw: RawResource, spec: SchemaVersionSpec) -> frozenset[ObjectKey]:
-    """The database, and the ConfigMaps that hold the files."""
+    """The database, the ConfigMaps that hold the files, and what comes first."""
     namespace = raw.key.namespace
     refs = {ObjectKey("ManagedDatabase", namespace, spec.database_ref.name)}
     for ref in spec.source.config_maps or ():
         refs.add(ObjectKey("ConfigMap", namespace, ref.name))
-    return frozenset(refs)
+    return frozenset(refs.union(dependency_keys(namespace, spec)))
 
 
 def _database(resource: Resource[SchemaVersionSpec]) -> ObjectKey:
     return ObjectKey("ManagedDatabase", resource.key.namespace, resource.spec.database_ref.name)
 
 
-def _project(ctx: Context, source: MigrationSource, journal: Journal, through: Through) -> None:
+def _project(subject: _Subject, journal: Journal) -> None:
     """Put what the journal says into the status, and the conditions for `kubectl wait`."""
-    ctx.report.know(**facts(source, journal, through))
-    for condition, phase in (("Expanded", Phase.EXPAND), ("Migrated", Phase.MIGRATE)):
-        done = is_complete(journal, source.target, phase)
+    source, report = subject.source, subject.ctx.report
+    report.know(**facts(source, journal, subject.order))
+    for condition, phase in _CONDITIONS.items():
+        done = is_complete(source, journal, source.target, phase)
         holds = ConditionStatus.TRUE if done else ConditionStatus.FALSE
         text = f"{phase.value} of version {source.target} is {'' if done else 'not '}complete"
-        ctx.report.flag(condition, holds, Reason.SUCCEEDED if done else Reason.PROGRESSING, text)
+        report.flag(condition, holds, Reason.SUCCEEDED if done else Reason.PROGRESSING, text)
+
+
+_CONDITIONS = {
+    "Expanded": Phase.EXPAND,
+    "Migrated": Phase.MIGRATE,
+    "Contracted": Phase.CONTRACT,
+}
 
 
 def _rest(plan: Plan) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from pgstrata.core.errors import InvalidSpec, MigrationFailed, SourceNotReady
 from pgstrata.core.resource import ObjectStore
-from pgstrata.migrations.script_file import MigrationFile, read_migration
+from pgstrata.migrations.script_file import MigrationFile, queries_only, read_migration
 from pgstrata.migrations.spec import Phase, SourceSpec
 from pgstrata.migrations.versions import FileName, Role, Version, check_scheme, read_file_name
 from pgstrata.pg.texts import sql_root
@@ -33,6 +33,18 @@ class SourceVersion:
     name: str
     files: tuple[MigrationFile, ...]
     """In order of phase, then of file name."""
+    verify: tuple[MigrationFile, ...] = ()
+    """Queries whose rows are failures, in order of file name."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases for which there are files."""
+        return tuple(phase for phase in Phase if self.of_phase(phase))
+
+    @property
+    def is_barrier(self) -> bool:
+        """Whether all of its phases come before any later version."""
+        return any(file.is_barrier for file in self.files)
 
     def of_phase(self, phase: Phase) -> tuple[MigrationFile, ...]:
         """The files of one phase, in the order in which they run."""
@@ -68,10 +80,13 @@ def _judge(texts: tuple[tuple[str, str], ...], target: Version) -> MigrationSour
     names = {file: read_file_name(file) for file, _ in texts}
     check_scheme(names)
     wanted: dict[Version, list[MigrationFile]] = {}
+    verify: dict[Version, list[MigrationFile]] = {}
     for file, text in texts:
         name = names[file]
-        if name.role is Role.MIGRATION and name.version <= target:
-            wanted.setdefault(name.version, []).append(_read(file, text, name))
+        if name.version <= target and name.role is not Role.ROLLBACK:
+            read = _read(file, text, name)
+            of_role = wanted if name.role is Role.MIGRATION else verify
+            of_role.setdefault(name.version, []).append(read)
     if target not in wanted:
         known = sorted({n.version for n in names.values() if n.role is Role.MIGRATION})
         raise SourceNotReady(
@@ -79,17 +94,21 @@ def _judge(texts: tuple[tuple[str, str], ...], target: Version) -> MigrationSour
             + (", ".join(map(str, known[-5:])) or "no migrations at all")
         )
     order = list(Phase)
-    return MigrationSource(
+    source = MigrationSource(
         versions=tuple(
             SourceVersion(
                 version=version,
                 name=min(files, key=lambda f: (order.index(f.phase), f.file)).name,
                 files=tuple(sorted(files, key=lambda f: (order.index(f.phase), f.file))),
+                verify=tuple(map(queries_only, verify.pop(version, ()))),
             )
             for version, files in sorted(wanted.items())
         ),
         target=target,
     )
+    for lost in verify.values():
+        raise InvalidSpec(f"file {lost[0].file} verifies a version that has no migration")
+    return source
 
 
 @lru_cache(maxsize=2048)

@@ -11,8 +11,25 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from pgstrata.core.api_model import ApiKind, ApiModel, Column, LocalRef, cel
-from pgstrata.core.api_status import KindStatus, PlanStatus, ProgressStatus, WorkState
-from pgstrata.core.api_values import Clipped, Count, First, LabelName, ListMap, Number, Timestamp
+from pgstrata.core.api_status import (
+    STATUS_LIST_MAX,
+    KindStatus,
+    PlanStatus,
+    ProgressStatus,
+    TableText,
+    WorkState,
+)
+from pgstrata.core.api_values import (
+    Clipped,
+    Count,
+    First,
+    Flag,
+    LabelName,
+    ListMap,
+    Number,
+    ObjectName,
+    Timestamp,
+)
 
 INLINE_FILES_MAX = 64
 INLINE_LENGTH_MAX = 65536
@@ -73,6 +90,33 @@ class Through(StrEnum):
 
     EXPAND = "Expand"
     MIGRATE = "Migrate"
+    CONTRACT = "Contract"
+
+
+class Approval(StrEnum):
+    """Whether a person must agree to what destroys or blocks."""
+
+    REQUIRED = "Required"
+    AUTOMATIC = "Automatic"
+
+
+class DependencyKind(StrEnum):
+    """Kinds that can be waited for."""
+
+    SCHEMA_VERSION = "SchemaVersion"
+
+
+class Dependency(ApiModel):
+    """A resource of the same namespace that comes first."""
+
+    kind: DependencyKind
+    """SchemaVersion."""
+    name: ObjectName
+    """The object's name."""
+    version: VersionText | None = None
+    """The version that it must have; unset: it must be Ready."""
+    through: Through = Through.MIGRATE
+    """The phase of that version that must be complete."""
 
 
 class SchemaVersionSpec(ApiModel):
@@ -87,7 +131,21 @@ class SchemaVersionSpec(ApiModel):
     version: VersionText
     """The target version."""
     through: Through = Through.MIGRATE
-    """The last phase to run: Expand or Migrate."""
+    """The last phase to run now; Contract once no application needs the old shape."""
+    contract_through: VersionText | None = None
+    """Contract versions up to here while later ones are still expanding; implies their phases."""
+    baseline: VersionText | None = None
+    """Adopt an existing schema: versions up to here count as applied; ignored once any was."""
+    suspend: Flag = False
+    """Stop at the next batch boundary and start nothing; never holds a deletion."""
+    depends_on: (
+        Annotated[tuple[Dependency, ...], Field(max_length=16), ListMap("kind", "name")] | None
+    ) = None
+    """Resources that come before the steps of a new generation."""
+    window: LabelName | None = None
+    """A maintenance window of the database, in which alone steps begin; unset: any time."""
+    approval: Approval | None = None
+    """Automatic: nobody is asked. Else gated steps wait for approval of their plan's hash."""
     schema_name: Annotated[str, Field(alias="schema", min_length=1, max_length=63)] = "public"
     """The schema that unqualified names in the files mean; created if absent; immutable."""
 
@@ -134,23 +192,40 @@ class VersionStatus(ApiModel):
     """The phases for which there are files."""
 
 
+class TemporaryObject(ApiModel):
+    """Something of pgstrata's own that costs the application's writers until it goes."""
+
+    object: Annotated[str, Clipped(128)]
+    """The function, as `DROP FUNCTION ... CASCADE` takes it: with its trigger."""
+    table: TableText
+    """Where the trigger is."""
+    purpose: Annotated[str, Clipped(512)]
+    """What it is for."""
+    since: Timestamp
+    """When it was made."""
+    until: Annotated[str, Clipped(63)]
+    """A time, or Contract: the end of its version's contract."""
+
+
 class SchemaVersionStatus(KindStatus):
     """What was seen and done."""
 
     current_version: VersionText | None = None
-    """The highest version of which everything that was asked for is done."""
+    """The highest version of which Expand and Migrate are done, as far as they were asked for."""
     target_version: VersionText | None = None
     """The version that is being worked towards."""
     phase: Phase | None = None
     """The phase of the target version that runs, or that was last done."""
     applied_count: Count | None = None
-    """Versions of which everything that was asked for is done."""
+    """Versions of which Expand and Migrate are done, as far as they were asked for."""
     versions: Annotated[tuple[VersionStatus, ...], First(VERSIONS_SHOWN)] | None = None
     """The newest 20 versions, newest first."""
     plan: PlanStatus | None = None
     """What is about to be done."""
     progress: ProgressStatus | None = None
     """How far the running step is."""
+    temporary: Annotated[tuple[TemporaryObject, ...], First(STATUS_LIST_MAX)] | None = None
+    """What pgstrata made in the application's tables for a while."""
 
 
 SCHEMA_VERSION = ApiKind(

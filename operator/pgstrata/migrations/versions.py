@@ -66,6 +66,8 @@ class Role(Enum):
     MIGRATION = auto()
     ROLLBACK = auto()
     """Run only when asked for, which this release does not offer."""
+    VERIFY = auto()
+    """A query whose rows are failures of its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class FileName:
     style: Style
 
 
+_ROLES = {"rollback": Role.ROLLBACK, "verify": Role.VERIFY}
 _PHASES = {phase.value.lower(): phase for phase in Phase}
 _VERSION = r"(?P<version>[0-9]+(?:\.[0-9]+)*)"
 _OWN = re.compile(rf"{_VERSION}_(?P<name>[^.]+)(?:\.(?P<suffix>[a-z]+))?\.sql")
@@ -110,9 +113,7 @@ def read_file_name(text: str) -> FileName:
 
 def _read_own(text: str, match: re.Match[str]) -> FileName:
     suffix = match["suffix"]
-    if suffix == "verify":
-        raise InvalidSpec(f"file {text}: this release does not run verify files; remove it")
-    role = Role.ROLLBACK if suffix == "rollback" else Role.MIGRATION
+    role = _ROLES.get(suffix or "", Role.MIGRATION)
     if role is Role.MIGRATION and suffix is not None and suffix not in _PHASES:
         raise InvalidSpec(
             f"file {text}: {suffix} is no phase; the phases are expand, migrate and contract"

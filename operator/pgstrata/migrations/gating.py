@@ -1,0 +1,80 @@
+"""Which steps need a person's agreement, and the hash that the agreement is given to. Pure.
+
+Gated is every step of phase Contract, and in any phase what drops a table, column, schema, type,
+sequence or materialized view, truncates, deletes, or goes over a whole table of more than 100 MB
+under a lock that stops writers. The hash covers the source text and options of one version and
+phase, and never the progress: what was agreed to stays agreed to after a crash. Called by plan.py.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from pgstrata.engine.estimate import Work
+from pgstrata.engine.plan import hash_of
+from pgstrata.migrations.groups import Group, GroupKind
+from pgstrata.migrations.script_file import FileStatement
+from pgstrata.migrations.source import SourceVersion
+from pgstrata.migrations.spec import Phase
+from pgstrata.pg.classification import StatementKind
+from pgstrata.pg.lock_modes import RelationRef
+
+LARGE_BYTES = 100 * 1024 * 1024
+_REWRITING = frozenset({StatementKind.CLUSTER, StatementKind.VACUUM, StatementKind.REFRESH})
+_INDEXING = frozenset(
+    {
+        StatementKind.CREATE_INDEX,
+        StatementKind.CREATE_INDEX_CONCURRENTLY,
+        StatementKind.REINDEX,
+        StatementKind.REINDEX_CONCURRENTLY,
+    }
+)
+
+
+def is_gated(group: Group, phase: Phase, sizes: Mapping[RelationRef, int]) -> bool:
+    """Whether a group needs agreement.
+
+    Args:
+        sizes: bytes of the tables that exist, by the names that statements use.
+    """
+    if phase is Phase.CONTRACT:
+        return True
+    return any(_is_gated(statement, sizes) for statement in group.statements)
+
+
+def approval_hash(version: SourceVersion, phase: Phase, schema: str) -> str:
+    """Return the hash of what could be gated in one phase of one version."""
+    return hash_of([schema, version.version.key, phase.value, *_parts(version, phase)])
+
+
+def work_of(group: Group) -> Work | None:
+    """Return what a group does to whole tables in one go; None: nothing that takes long."""
+    if group.kind is GroupKind.BACKFILL:
+        return None
+    kinds = {s.what.kind for s in group.statements}
+    if any(s.what.rewrites for s in group.statements) or kinds & _REWRITING:
+        return Work.REWRITE
+    if kinds & _INDEXING:
+        return Work.BUILD_INDEX
+    return Work.SCAN if any(s.what.scans for s in group.statements) else None
+
+
+def stops_writers(statement: FileStatement) -> bool:
+    """Whether it goes over a whole table under a lock that writers wait for."""
+    what = statement.what
+    goes_over = what.rewrites or what.scans
+    return goes_over and any(lock.mode.stops_writers for lock in what.locks)
+
+
+def _is_gated(statement: FileStatement, sizes: Mapping[RelationRef, int]) -> bool:
+    if statement.what.is_destructive:
+        return True
+    locked = (lock.table for lock in statement.what.locks if lock.mode.stops_writers)
+    return stops_writers(statement) and any(sizes.get(t, 0) > LARGE_BYTES for t in locked)
+
+
+def _parts(version: SourceVersion, phase: Phase) -> Iterator[str]:
+    for file in version.of_phase(phase):
+        yield file.file
+        for statement in file.statements:
+            if phase is Phase.CONTRACT or statement.what.is_destructive or stops_writers(statement):
+                yield statement.checksum
+                yield str(statement.batch or "")

@@ -1,0 +1,120 @@
+"""The step that asks a version's verify files: every row that one of their queries returns is a
+failure.
+
+After the version's Migrate, before its Contract, which relies on it, and after its Contract.
+Queries run READ ONLY. What held is written down with the files' checksum, so that an edited file is
+asked anew.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from pgstrata.core.errors import VerificationFailed
+from pgstrata.engine.exclusive import Exclusive
+from pgstrata.engine.failpoints import failpoint
+from pgstrata.engine.plan import Gate, Outline
+from pgstrata.engine.progress import Progress
+from pgstrata.migrations.script_file import FileStatement, MigrationFile
+from pgstrata.migrations.source import SourceVersion
+from pgstrata.migrations.statement_failure import explain
+from pgstrata.pg.failures import StatementFailed
+from pgstrata.pg.script import checksum
+from pgstrata.pg.session import verbatim
+from pgstrata.pg.timeouts import StatementClass
+
+_ROWS_SHOWN = 3
+_ROWS_READ = 1000
+_VALUE_LENGTH = 60
+
+
+class Moment(Enum):
+    """When a version is verified."""
+
+    AFTER_MIGRATE = ("Migrate", "after Migrate")
+    BEFORE_CONTRACT = ("Before", "before Contract")
+    AFTER_CONTRACT = ("Contract", "after Contract")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyVersion:
+    """Ask the verify files of one version."""
+
+    version: SourceVersion
+    moment: Moment
+    schema: str
+    approval: str | None = None
+    """Of the contract that it comes before: without it that does not begin, and so neither this."""
+    gates: tuple[Gate, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What is written down of it: version, phase, checksum."""
+        text = "\n".join(file.checksum for file in self.version.verify)
+        return self.version.version.key, self.moment.value[0], checksum(text)
+
+    @property
+    def outline(self) -> Outline:
+        files = ", ".join(file.file for file in self.version.verify)
+        return Outline(
+            id=f"{self.version.version.key}/verify/{self.moment.value[0]}",
+            title=f"{files}: verify version {self.version.version} {self.moment.value[1]}",
+            statements=tuple(s.text for file in self.version.verify for s in file.statements),
+            gates=self.gates,
+            approval=self.approval,
+        )
+
+    async def probe(self, work: Exclusive) -> bool:
+        """What held was not planned."""
+        return False
+
+    async def execute(self, work: Exclusive, progress: Progress) -> None:
+        """Raise VerificationFailed with the first rows."""
+        await work.session.reset(schema=self.schema)
+        for file in self.version.verify:
+            for statement in file.statements:
+                progress.check()
+                await self._ask(work, file, statement)
+                failpoint("verify.asked")
+
+    async def _ask(self, work: Exclusive, file: MigrationFile, statement: FileStatement) -> None:
+        session = work.session
+        await session.limit(StatementClass.SCAN)
+        try:
+            columns, rows = await session.read_only(verbatim(statement.text), _ROWS_READ)
+        except StatementFailed as error:
+            raise explain(error, file, statement, session, standing=statement.index) from error
+        finally:
+            if session.is_open:
+                await session.limit(StatementClass.LOOK)
+        if rows:
+            count = f"{len(rows)} rows" if len(rows) < _ROWS_READ else f"{_ROWS_READ} rows and more"
+            shown = "; ".join(_row(columns, row) for row in rows[:_ROWS_SHOWN])
+            raise VerificationFailed(
+                f"{file.place(statement)}: {count} returned {self.moment.value[1]} of version "
+                f"{self.version.version}, each a failure: {shown}"
+            )
+
+    async def verify(self, work: Exclusive) -> None:
+        """It is nothing else."""
+
+    async def record(self, work: Exclusive) -> None:
+        if self.moment is Moment.BEFORE_CONTRACT:
+            return  # asked each time that the contract is about to begin
+        version, phase, checksum_ = self.key
+        async with work.journalled():
+            await work.session.run(
+                "migrations/write_verification",
+                object=work.fence.object.text,
+                version=version,
+                phase=phase,
+                checksum=checksum_,
+            )
+
+
+def _row(columns: tuple[str, ...], row: tuple[object, ...]) -> str:
+    pairs = zip(columns, row, strict=True)
+    return ", ".join(f"{name}={_clipped(str(value))}" for name, value in pairs) or "(no columns)"
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _VALUE_LENGTH else text[: _VALUE_LENGTH - 1] + "…"
