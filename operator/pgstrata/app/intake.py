@@ -12,7 +12,7 @@ from pgstrata.app.deletions import Deletions
 from pgstrata.app.queue import WorkQueue
 from pgstrata.app.references import ReverseIndex
 from pgstrata.app.runs import Runs
-from pgstrata.app.wake import must_wake
+from pgstrata.app.wake import comes_further, must_wake
 from pgstrata.core.driver import Driver
 from pgstrata.core.resource import ObjectKey, RawResource
 from pgstrata.databases.spec import MANAGED_DATABASE
@@ -57,7 +57,10 @@ class Intake:
             self._runs.deleted(raw.key)
             if FINALIZER in raw.finalizers:
                 self._deletions.add(raw.key)
-        elif must_wake(raw, before):
+            return
+        if before is not None and comes_further(raw, before):
+            self._wake_dependents(raw.key)
+        if must_wake(raw, before):
             self._runs.changed(raw)
             self._queue.add(raw.key)
             if before is None or before.generation != raw.generation:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from pgstrata.core.api_values import parse_duration
-from pgstrata.core.errors import PgstrataError
+from pgstrata.core.errors import InvalidSettings
 from pgstrata.kube.lease import LeaseTimings
 
 T = TypeVar("T")
@@ -17,10 +17,6 @@ T = TypeVar("T")
 _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _TRUE: Final = frozenset({"true", "1", "yes"})
 _FALSE: Final = frozenset({"false", "0", "no"})
-
-
-class InvalidSettings(PgstrataError):
-    """A setting has a value that cannot be."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,16 @@ the generation, and a finalizer changes nothing that is compared here.
 
 from pydantic import JsonValue
 
-from pgstrata.core.resource import RECONCILE_ANNOTATION, TAKE_OVER_ANNOTATION, RawResource
+from pgstrata.core.resource import (
+    APPROVE_ANNOTATION,
+    RECONCILE_ANNOTATION,
+    TAKE_OVER_ANNOTATION,
+    RawResource,
+)
+from pgstrata.migrations.spec import SCHEMA_VERSION
+
+_ANSWERS = (APPROVE_ANNOTATION, TAKE_OVER_ANNOTATION)
+"""Annotations by which a person answers what the status asks."""
 
 
 def must_wake(raw: RawResource, before: RawResource | None) -> bool:
@@ -16,7 +25,27 @@ def must_wake(raw: RawResource, before: RawResource | None) -> bool:
     return (
         _is_behind(raw, before)
         or _is_asked_for(raw, before)
-        or _annotation(raw, TAKE_OVER_ANNOTATION) != _annotation(before, TAKE_OVER_ANNOTATION)
+        or any(_annotation(raw, name) != _annotation(before, name) for name in _ANSWERS)
+    )
+
+
+def comes_further(raw: RawResource, before: RawResource) -> bool:
+    """Whether who waits for this SchemaVersion (dependsOn) may have waited long enough."""
+    return raw.key.kind == SCHEMA_VERSION.kind and _reached(raw) != _reached(before)
+
+
+def _reached(raw: RawResource) -> tuple[JsonValue, ...]:
+    conditions = raw.status.get("conditions")
+    holds = {
+        str(c.get("type")): c.get("status")
+        for c in (conditions if isinstance(conditions, list) else [])
+        if isinstance(c, dict)
+    }
+    return (
+        raw.status.get("targetVersion"),
+        raw.status.get("currentVersion"),
+        raw.status.get("observedGeneration"),
+        *(holds.get(name) for name in ("Ready", "Expanded", "Migrated", "Contracted")),
     )
 
 

@@ -20,7 +20,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from pydantic import JsonValue, TypeAdapter
 
 from pgstrata import __version__
-from pgstrata.core.errors import PgstrataError
+from pgstrata.core.errors import InvalidKubeConfig, PgstrataError
 
 JsonObject = dict[str, JsonValue]
 
@@ -47,10 +47,6 @@ class ApiError(PgstrataError):
         super().__init__(text)
         self.status = status
         self.status_reason = status_reason
-
-
-class InvalidKubeConfig(PgstrataError):
-    """There is no usable way to an API server: the kubeconfig or the pod's service account."""
 
 
 class _Answer(Protocol):
