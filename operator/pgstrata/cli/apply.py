@@ -26,6 +26,15 @@ from pgstrata.engine.drive import EngineDriver
 
 _LONGEST_PAUSE = 5.0
 _STOP_SECONDS = 5.0
+_FOR_A_PERSON = frozenset(
+    {
+        Reason.WAITING_FOR_WINDOW,
+        Reason.APPROVAL_PENDING,
+        Reason.CONTRACT_PENDING,
+        Reason.SUSPENDED,
+    }
+)
+"""What no look of this command will change: a window opens later, a person agrees or not."""
 _HOPELESS = PATIENT_REASONS | {Reason.AUTHENTICATION_FAILED, Reason.TLS_FAILED}
 
 
@@ -35,6 +44,7 @@ class ExitCode(IntEnum):
     READY = 0
     STALLED = 2
     TIMED_OUT = 3
+    WAITING = 4
     USAGE = 64
     INTERRUPTED = 130
 
@@ -55,6 +65,9 @@ class ApplyOptions:
     take_over: bool
     timeout: float
     """Seconds."""
+    approve: frozenset[str] = frozenset()
+    """Hashes of plans that are agreed to, or approvals.ALL."""
+    ignore_windows: bool = False
 
 
 async def apply(
@@ -75,12 +88,15 @@ async def apply(
         cluster=CLI_CLUSTER,
         holder=f"{CLI_CLUSTER}/{socket.gethostname()}",
         take_over=ANYONE if options.take_over else None,
+        approve=options.approve,
+        ignore_windows=options.ignore_windows,
         hopeless=_HOPELESS,
     )
     interrupt = Interrupt()
     _listen(interrupt)
+    crowd = _Crowd(driver, store, interrupt, {raw.key for raw in store.resources})
     loops = [
-        asyncio.create_task(_until_settled(driver, store, raw.key, interrupt), name=str(raw.key))
+        asyncio.create_task(crowd.until_settled(raw.key), name=str(raw.key))
         for raw in _in_order(store.resources)
     ]
     timed_out = False
@@ -93,19 +109,35 @@ async def apply(
     return Applied(store.resources, _exit_code(store.resources, interrupt, timed_out=timed_out))
 
 
-async def _until_settled(
-    driver: EngineDriver, store: FileStore, key: ObjectKey, interrupt: Interrupt
-) -> None:
-    while not interrupt.requested:
-        raw = await store.read(key)
-        if raw is None:
-            return
-        look = await driver.reconcile(raw, interrupt)
-        if look.stalled or look.outcome.reason.situation is Situation.READY:
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(look.look_again or 0.0, _LONGEST_PAUSE)):
-                await interrupt.wait_soft()
+@dataclass(slots=True)
+class _Crowd:
+    """The resources of one run, each looked at until nothing more will come of it."""
+
+    driver: EngineDriver
+    store: FileStore
+    interrupt: Interrupt
+    active: set[ObjectKey]
+    """Those of which something may still come without anybody's doing."""
+
+    async def until_settled(self, key: ObjectKey) -> None:
+        while not self.interrupt.requested:
+            raw = await self.store.read(key)
+            if raw is None:
+                break
+            others = bool(self.active - {key})
+            look = await self.driver.reconcile(raw, self.interrupt)
+            reason = look.outcome.reason
+            if look.stalled or reason.situation is Situation.READY or reason in _FOR_A_PERSON:
+                break
+            if reason is Reason.DEPENDENCY_NOT_READY:
+                # Resources that wait for one another are not what each of them waits for.
+                self.active.discard(key)
+                if not others:
+                    break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(look.look_again or 0.0, _LONGEST_PAUSE)):
+                    await self.interrupt.wait_soft()
+        self.active.discard(key)
 
 
 async def _stop(loops: list[asyncio.Task[None]], interrupt: Interrupt) -> None:
@@ -146,7 +178,7 @@ def _exit_code(
         return ExitCode.READY
     if interrupt.requested and not timed_out:
         return ExitCode.INTERRUPTED
-    return ExitCode.TIMED_OUT
+    return ExitCode.TIMED_OUT if timed_out else ExitCode.WAITING
 
 
 def condition_of(raw: RawResource, type_: str) -> dict[str, str]:

@@ -1,10 +1,12 @@
-"""The command line, also as `kubectl pgstrata`: run, plan, apply, status.
+"""The command line, also as `kubectl pgstrata`: run, plan, apply, status, history, approve.
 
-Exit status: 0 Ready, 2 Stalled, 3 timed out, 64 usage or invalid manifest.
+Exit status: 0 Ready, 2 Stalled, 3 timed out, 4 waiting for approval or a window, 64 usage or an
+invalid manifest.
 """
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any, NoReturn
@@ -16,7 +18,13 @@ from pgstrata.cli.apply import Applied, ApplyOptions, ExitCode, apply
 from pgstrata.cli.display import Display, result_console, result_table
 from pgstrata.cli.manifests import InvalidManifest, read_manifests
 from pgstrata.core.api_values import parse_duration
-from pgstrata.core.errors import PgstrataError
+from pgstrata.core.errors import (
+    InvalidKubeConfig,
+    InvalidSettings,
+    InvalidSpec,
+    PgstrataError,
+)
+from pgstrata.pg.target import parse_url
 
 
 class _Seconds(click.ParamType[float]):
@@ -35,15 +43,41 @@ class _Seconds(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+class _Url(click.ParamType[str]):
+    """A connection URI; one that cannot be is a matter of usage, and is never repeated."""
+
+    name = "url"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        try:
+            parse_url(str(value), origin="it")
+        except InvalidSpec as error:
+            self.fail(error.message, param, ctx)
+        return str(value)
+
+
 _files = click.option(
     "-f", "--filename", required=True, help="A folder, a file, or - for standard input."
 )
 _url = click.option(
     "--database-url",
+    type=_Url(),
     envvar="PGSTRATA_DATABASE_URL",
     help="Stands in for the ManagedDatabase's Secret; all that libpq understands.",
 )
+_needed_url = click.option(
+    "--database-url",
+    type=_Url(),
+    envvar="PGSTRATA_DATABASE_URL",
+    required=True,
+    help="The database; all that libpq understands.",
+)
 _namespace = click.option("-n", "--namespace", default="default", show_default=True)
+_kubeconfig = click.option(
+    "--kubeconfig", help="The cluster; unset: KUBECONFIG, else ~/.kube/config."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,8 +89,13 @@ def cli() -> None:
 @cli.command("apply")
 @_files
 @_url
-@click.option("--approve", metavar="all|HASH", help="Accepted; no step needs approval yet.")
-@click.option("--ignore-windows", is_flag=True, help="Accepted; there are no windows yet.")
+@click.option(
+    "--approve",
+    metavar="all|HASH",
+    multiple=True,
+    help="Agree to a plan, by the hash it waits with.",
+)
+@click.option("--ignore-windows", is_flag=True, help="Begin steps in closed windows too.")
 @click.option("--take-over", is_flag=True, help="Take over what another resource manages.")
 @click.option("--timeout", type=_Seconds(), default="10m", show_default=True)
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
@@ -64,20 +103,20 @@ def apply_command(
     *,
     filename: str,
     database_url: str | None,
-    approve: str | None,
+    approve: tuple[str, ...],
     ignore_windows: bool,
     take_over: bool,
     timeout: float,
     output: str,
 ) -> None:
     """Reconcile manifests without a cluster until all are Ready."""
-    del approve, ignore_windows  # accepted from the start, so that pipelines need not change later
     manifests = read_manifests(filename)
     for name in manifests.ignored:
         print(f"{name}: not a kind of pgstrata, passed over", file=sys.stderr)
     display = Display()
     with display.running():
-        options = ApplyOptions(database_url, take_over, timeout)
+        hashes = frozenset(word for given in approve for word in given.split(",") if word)
+        options = ApplyOptions(database_url, take_over, timeout, hashes, ignore_windows)
         applied = _run(apply(manifests, options, display.show))
     _print_result(applied, output)
     sys.exit(applied.exit_code)
@@ -109,7 +148,7 @@ def plan_command(filename: str, database_url: str | None, output: str) -> None:
 @click.argument("name", required=False)
 @_url
 @_namespace
-@click.option("--kubeconfig", envvar="KUBECONFIG", help="The cluster, unless --database-url.")
+@_kubeconfig
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
 def status_command(
     name: str | None,
@@ -124,6 +163,48 @@ def status_command(
     if database_url is not None:
         sys.exit(_run(print_database_status(database_url, output)))
     sys.exit(_run(print_cluster_status(kubeconfig, namespace, name, output)))
+
+
+@cli.command("history")
+@click.argument("version", required=False)
+@_needed_url
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
+def history_command(version: str | None, database_url: str, output: str) -> None:
+    """Show what was ever done to a database; of one VERSION with the text of its files."""
+    from pgstrata.cli.history import print_history  # noqa: PLC0415  keeps --help quick
+
+    if version is not None and not all(part.isdecimal() for part in version.split(".")):
+        raise click.BadParameter(f"{version} is no version", param_hint="VERSION")
+    sys.exit(_run(print_history(database_url, version, output)))
+
+
+@cli.command("approve")
+@click.argument("name_or_hash", required=False, metavar="[NAME] [HASH]")
+@click.argument("hash_", required=False, metavar="")
+@_url
+@_namespace
+@_kubeconfig
+@click.option("-y", "--yes", is_flag=True, help="Approve what waits now, without asking.")
+def approve_command(
+    name_or_hash: str | None,
+    hash_: str | None,
+    database_url: str | None,
+    namespace: str,
+    kubeconfig: str | None,
+    *,
+    yes: bool,
+) -> None:
+    """Agree to the plan that SchemaVersion NAME waits with, by its HASH.
+
+    With --database-url it is `approve HASH`, and without a HASH what waits there is listed.
+    """
+    from pgstrata.cli.approve import approve_in_cluster, approve_in_database  # noqa: PLC0415
+
+    if database_url is not None:
+        sys.exit(_run(approve_in_database(database_url, hash_ or name_or_hash)))
+    if name_or_hash is None:
+        raise click.MissingParameter(param_hint="NAME", param_type="argument")
+    sys.exit(_run(approve_in_cluster(kubeconfig, namespace, name_or_hash, hash_, is_sure=yes)))
 
 
 @cli.command("run")
@@ -141,6 +222,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command; every failure is one line on standard error and a status of its own."""
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # it tells of sessions that we see end
     try:
         cli.main(args=arguments, standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -151,6 +233,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.Abort:
         sys.exit(ExitCode.INTERRUPTED)
     except InvalidManifest as error:
+        print(f"pgstrata: {error.message}", file=sys.stderr)
+        sys.exit(ExitCode.USAGE)
+    except (InvalidSettings, InvalidKubeConfig) as error:
         print(f"pgstrata: {error.message}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     except PgstrataError as error:

@@ -19,7 +19,7 @@ from pgstrata.core.api_model import parse_spec
 from pgstrata.core.resource import ObjectKey, RawResource
 from pgstrata.databases.resolve import DatabaseResolver
 from pgstrata.engine.context import Databases
-from pgstrata.engine.plan import Outline, Plan
+from pgstrata.engine.plan import Outline, Plan, gate_text
 from pgstrata.migrations.reconcile import plan_only
 from pgstrata.migrations.source import read_source
 from pgstrata.migrations.spec import SCHEMA_VERSION, SchemaVersionSpec
@@ -74,7 +74,7 @@ async def _plan(raw: RawResource, store: FileStore, databases: Databases) -> _Pl
         target, schema=spec.schema_name, application_name=f"pgstrata:plan:{socket.gethostname()}"
     )
     try:
-        plan = await plan_only(session, source, spec)
+        plan = await plan_only(session, source, spec, target)
         names = sorted({str(t) for outline in plan.outlines for t in outline.tables})
         sizes = await session.all("migrations/table_sizes", _Size, names=names)
     finally:
@@ -97,7 +97,8 @@ def _as_json(planned: _Planned) -> dict[str, object]:
                     {"name": str(t), "bytes": planned.sizes.get(str(t))} for t in outline.tables
                 ],
                 "hazards": list(outline.hazards),
-                "gate": outline.gate,
+                "gate": gate_text(outline),
+                "approval": outline.approval,
             }
             for outline in planned.plan.outlines
         ],
@@ -107,8 +108,9 @@ def _as_json(planned: _Planned) -> dict[str, object]:
 def _print_sql(planned: _Planned) -> None:
     print(f"-- {planned.key}: {planned.plan.summary}")
     for outline in planned.plan.outlines:
-        gate = " (shown, not run)" if outline.gate else ""
-        print(f"\n-- {outline.title}{gate}")
+        print(f"\n-- {outline.title}")
+        if (gate := gate_text(outline)) is not None:
+            print(f"-- gate: {gate}{f' of {outline.approval}' if outline.approval else ''}")
         for hazard in outline.hazards:
             print(f"-- hazard: {hazard}")
         for statement in outline.statements:
@@ -130,9 +132,14 @@ def _print_table(planned: _Planned) -> None:
             outline.lock or "none",
             Text(_tables(outline, planned)),
             Text("; ".join(outline.hazards)),
-            outline.gate or "",
+            Text(_gate(outline)),
         )
     console.print(table)
+
+
+def _gate(outline: Outline) -> str:
+    text = gate_text(outline) or ""
+    return f"{text} ({outline.approval})" if outline.approval is not None else text
 
 
 def _tables(outline: Outline, planned: _Planned) -> str:

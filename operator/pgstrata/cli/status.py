@@ -9,15 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from pgstrata.cli.apply import ExitCode, condition_of
+from pgstrata.cli.cluster import cluster, read_resources
 from pgstrata.cli.display import result_console, result_table
-from pgstrata.cli.kinds import HANDLERS
-from pgstrata.core.api_model import GROUP, VERSION
 from pgstrata.core.errors import DatabaseNotFound
 from pgstrata.core.names import LockedObject
 from pgstrata.core.resource import RawResource
 from pgstrata.engine.control import read_control
-from pgstrata.kube.client import KubeClient
-from pgstrata.kube.raw import mapping, to_raw
 from pgstrata.migrations.journal import read_journal
 from pgstrata.pg.connect import connect
 from pgstrata.pg.session import Session
@@ -114,15 +111,8 @@ async def print_cluster_status(
     kubeconfig: str | None, namespace: str, name: str | None, output: str
 ) -> ExitCode:
     """Print the resources of a namespace, and what was applied of each."""
-    client = await KubeClient.open(kubeconfig)
-    try:
-        resources: list[RawResource] = []
-        for handler in HANDLERS.values():
-            path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{handler.api.plural}"
-            items = (await client.get(path)).get("items")
-            resources += [to_raw(mapping(i)) for i in items] if isinstance(items, list) else []
-    finally:
-        await client.close()
+    async with cluster(kubeconfig) as client:
+        resources = await read_resources(client, namespace)
     chosen = [raw for raw in resources if name is None or raw.key.name == name]
     if output == "json":
         print(

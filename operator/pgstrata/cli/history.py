@@ -1,0 +1,134 @@
+"""`pgstrata history`: what was ever done to the schemas of a database, from its control schema.
+
+Versions with their phases, files and steps, approvals with who gave them, and on demand the text of
+each file as it was applied. Changes nothing.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pgstrata.cli.apply import ExitCode
+from pgstrata.cli.display import result_console
+from pgstrata.core.errors import DatabaseNotFound
+from pgstrata.core.names import LockedObject
+from pgstrata.engine.approvals import Approval, read_approvals
+from pgstrata.engine.control import CONTROL_VERSION, read_control
+from pgstrata.pg.connect import connect
+from pgstrata.pg.session import Session
+from pgstrata.pg.target import Target, parse_url
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    object: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    version: str
+    phase: str
+    name: str
+    completed_at: datetime
+    duration_ms: int
+    is_baseline: bool
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    version: str
+    phase: str
+    file: str
+    checksum: str
+    completed_at: datetime
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    object: str
+    phases: Sequence[_Phase]
+    files: Sequence[_File]
+    approvals: Sequence[Approval]
+
+
+async def print_history(url: str, version: str | None, output: str) -> ExitCode:
+    """Print all of it, or of one version with the text of its files."""
+    target = Target(parse_url(url, origin="--database-url"))
+    session = await connect(target, application_name="pgstrata:history")
+    try:
+        control = await read_control(session)
+        if control is None or control.version < CONTROL_VERSION:
+            raise DatabaseNotFound(f"{target.label} has no history: nothing was applied")
+        objects = await session.all("engine/list_objects", _Object)
+        found = [await _read(session, o.object, version) for o in objects]
+    finally:
+        await session.close()
+    if output == "json":
+        print(json.dumps({"objects": [_as_json(h) for h in found]}, indent=2, default=str))
+    else:
+        console = result_console()
+        for history in found:
+            _print(console, history, with_text=version is not None)
+    return ExitCode.READY
+
+
+async def _read(session: Session, object_: str, version: str | None) -> _History:
+    phases = await session.all("migrations/read_history", _Phase, object=object_)
+    files = await session.all("migrations/read_file_texts", _File, object=object_)
+    approvals = await read_approvals(session, LockedObject(object_))
+    if version is not None:
+        wanted = ".".join(str(int(part)) for part in version.split("."))
+        phases = [p for p in phases if p.version == wanted]
+        files = [f for f in files if f.version == wanted]
+    return _History(object_, phases, files, approvals)
+
+
+def _as_json(history: _History) -> dict[str, object]:
+    return {
+        "object": history.object,
+        "phases": [asdict(p) for p in history.phases],
+        "files": [asdict(f) for f in history.files],
+        "approvals": [asdict(a) for a in history.approvals],
+    }
+
+
+def _print(console: Console, history: _History, *, with_text: bool) -> None:
+    console.print(Text(history.object, "bold"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("COMPLETED", "VERSION", "PHASE", "NAME", "TOOK", "ROWS", "HOW"):
+        table.add_column(name, overflow="fold")
+    for phase in history.phases:
+        table.add_row(
+            f"{phase.completed_at:%Y-%m-%d %H:%M:%S}",
+            phase.version,
+            phase.phase,
+            phase.name,
+            f"{phase.duration_ms} ms",
+            "" if phase.rows is None else f"{phase.rows:,}",
+            "adopted" if phase.is_baseline else "applied",
+        )
+    console.print(table)
+    for approval in history.approvals:
+        if approval.approved_at is not None:
+            done = (
+                f", carried out {approval.consumed_at:%Y-%m-%d %H:%M:%S}"
+                if approval.consumed_at
+                else ""
+            )
+            console.print(
+                Text(
+                    f"approved {approval.approved_at:%Y-%m-%d %H:%M:%S} by {approval.approved_by}: "
+                    f"{approval.hash} ({approval.what}){done}"
+                )
+            )
+    if with_text:
+        for file in history.files:
+            console.print(Text(f"\n-- {file.file}, applied {file.completed_at:%Y-%m-%d %H:%M:%S}"))
+            console.print(Text(file.text.rstrip()))
