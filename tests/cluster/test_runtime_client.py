@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from pgstrata.kube.client import NO_ANSWER, ApiError, InvalidKubeConfig, KubeClient
+from pgstrata.core.errors import InvalidKubeConfig
+from pgstrata.kube.client import NO_ANSWER, ApiError, KubeClient
 
 PATH = "/api/v1/namespaces/shop/secrets"
 PASSWORD = "s3cr3t-of-the-shop"

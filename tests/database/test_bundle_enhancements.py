@@ -9,7 +9,7 @@ import pytest
 from psycopg.rows import TupleRow
 
 from tests.testbed.database import Database
-from tests.testbed.monitoring.bundle import apply_expand, apply_phase, apply_version
+from tests.testbed.monitoring.bundle import apply_expand, apply_phase, apply_version, failures
 from tests.testbed.monitoring.document import BACKFILLS, differences, read_catalog
 from tests.testbed.monitoring.document_entries import Backfill
 from tests.testbed.monitoring.generator import fill
@@ -195,6 +195,33 @@ def test_what_the_application_has_set_stays(expanded: Connection) -> None:
     [key] = expanded.execute("SELECT key_prefix, organization_id FROM api_keys WHERE id = 'k'")
     assert key == ("sk-live-", other)
     assert own != other
+
+
+def test_what_is_verified_holds_from_migrate_on_whoever_joins_later(
+    expanded: Connection,
+) -> None:
+    before = {failure for failure, _ in failures(expanded, "002")}
+    assert before == {"API key without a prefix", "API provider without a category"}
+    apply_phase(expanded, "002", "migrate")
+    assert failures(expanded, "002") == []
+
+    history = "SELECT id, organization_id FROM api_metrics ORDER BY id"
+    kept = expanded.execute(history).fetchall()
+    expanded.execute(
+        "UPDATE users SET organization_id = (SELECT min(id) FROM organizations)"
+        " WHERE organization_id IS NULL"
+    )
+    apply_phase(expanded, "002", "contract")
+    assert failures(expanded, "002") == []
+    assert expanded.execute(history).fetchall() == kept
+
+
+def test_what_is_verified_names_the_row_that_is_wrong(expanded: Connection) -> None:
+    apply_phase(expanded, "002", "migrate")
+    write_as_before(expanded, "late", UNTIL)
+    found = failures(expanded, "002")
+    assert ("API provider without a category", "late") in found
+    assert len(found) == 1 + USERS
 
 
 def test_the_foreign_keys_hold_before_they_are_validated(expanded: Connection) -> None:

@@ -18,6 +18,7 @@ from pgstrata.pg.connect import connect
 from pgstrata.pg.failures import LockNotAvailable
 from pgstrata.pg.lock_modes import LockMode, RelationRef, TableLock
 from pgstrata.pg.target import Target, parse_url
+from pgstrata.pg.timeouts import Limits
 from tests.conftest import MakePostgres
 from tests.testbed.command_line import CommandLine
 from tests.testbed.database import Database
@@ -184,7 +185,7 @@ async def test_the_locks_of_a_group_are_had_under_one_deadline(database: Databas
             poll(lambda: stalls.repetitions > 3, 30, "the application is at work")
             with pytest.raises(LockNotAvailable):
                 async with session.transaction():
-                    await take_locks(session, targets, 1000)
+                    await take_locks(session, targets, Limits(1000, 30_000))
     finally:
         await session.close()
         for thread in held:

@@ -205,6 +205,6 @@ def test_a_statement_that_runs_into_its_timeout_again_and_again_is_told_with_adv
 
 @pytest.mark.pg18only
 def test_a_warning_and_a_notice_are_no_failure(pgstrata: CommandLine, database: Database) -> None:
-    sql = "DROP TABLE IF EXISTS nothing; DO $$ BEGIN RAISE WARNING 'hört'; END $$; SELECT 1;"
+    sql = "DROP VIEW IF EXISTS nothing; DO $$ BEGIN RAISE WARNING 'hört'; END $$; SELECT 1;"
     ended = pgstrata.apply(declared("1", {"1_a.sql": sql}), database.uri)
     assert ended.said()[:2] == (0, "Succeeded")

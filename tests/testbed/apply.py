@@ -163,11 +163,13 @@ def write_manifests(
     *,
     name: str = "shop",
     schema: str = "public",
+    **spec: object,
 ) -> Path:
     """Write a ManagedDatabase and a SchemaVersion; return the file, for `apply -f`.
 
     Args:
         source: the SchemaVersion's `source`, for example {"inline": {file name: SQL}}.
+        spec: what else the SchemaVersion says, for example through="Contract".
     """
     documents: list[dict[str, object]] = [
         _DATABASE,
@@ -179,6 +181,7 @@ def write_manifests(
                 "source": dict(source),
                 "version": version,
                 "schema": schema,
+                **spec,
             },
         ),
     ]

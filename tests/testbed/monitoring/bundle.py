@@ -42,3 +42,13 @@ def apply_version(connection: psycopg.Connection[TupleRow], version: str) -> Non
     """Run all that a version has: expand, migrate, contract; see apply_phase."""
     for phase in PHASES:
         apply_phase(connection, version, phase)
+
+
+def failures(connection: psycopg.Connection[TupleRow], version: str) -> list[TupleRow]:
+    """Return the rows of the version's verify files, each of which says what is wrong."""
+    return [
+        row
+        for file in sorted(BUNDLE.glob(f"{version}_*.verify.sql"))
+        for item in split_script(file.read_text())
+        for row in connection.execute(item.text)
+    ]

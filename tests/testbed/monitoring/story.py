@@ -5,16 +5,19 @@ end with the same schema and the same rows.
 """
 
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
+from tests.testbed.apply import READY, run_apply, write_manifests
 from tests.testbed.database import Database
-from tests.testbed.monitoring.bundle import PHASES, VERSIONS, apply_phase
+from tests.testbed.monitoring.bundle import BUNDLE, PHASES, VERSIONS, apply_phase
 from tests.testbed.monitoring.generator import fill
 from tests.testbed.monitoring.older_code import write_as_before
 from tests.testbed.monitoring.organizations import Joined, join_organizations
 
 UNTIL = datetime(2026, 3, 4, 12, 0)
 LAST_VERSION = VERSIONS[-1]
+APPLY_DEADLINE = 120.0
 
 
 class Way(Protocol):
@@ -46,6 +49,30 @@ class Plainly:
                 if part not in self._done:
                     apply_phase(connection, *part)
                     self._done.add(part)
+
+
+class ByPgstrata:
+    """`pgstrata apply`, with all approved that needs approval."""
+
+    OPTIONS = ("--approve", "all")
+
+    def __init__(self, database: Database, directory: Path) -> None:
+        """Manifests and logs go to `directory`."""
+        self._database = database
+        self._directory = directory
+
+    def manifests(self, version: str, through: str) -> Path:
+        """Write what asks for a version and phase; return the file, for `apply -f`."""
+        source = {"bundle": BUNDLE.name}
+        directory = self._directory / f"{version}-{through}"
+        return write_manifests(directory, source, version, through=through.capitalize())
+
+    def go(self, version: str, through: str) -> None:
+        """See Way."""
+        log = self._directory / f"{version}-{through}.log"
+        manifests = self.manifests(version, through)
+        done = run_apply(manifests, self._database.uri, log, *self.OPTIONS, deadline=APPLY_DEADLINE)
+        assert done.status == READY, done.output
 
 
 def tell(way: Way, database: Database, metrics: int) -> Joined:

@@ -262,13 +262,45 @@ VERSIONS = (
     _version("an empty version", version="", refused="spec.version"),
     _version("a version that ends in a dot", version="1.2.", refused="spec.version"),
     _version("a version too long", version="1" * 64, refused="spec.version"),
-    _version("a phase that is not to be had yet", through="Contract", refused="spec.through"),
+    _version("all phases", through="Contract", contractThrough="1", baseline="000"),
+    _version("a phase that does not exist", through="Verify", refused="spec.through"),
+    _version("held and gated", suspend=True, window="nightly", approval="Automatic"),
+    _version("an approval that is none", approval="Always", refused="spec.approval"),
+    _version("a window that has no name", window="", refused="spec.window"),
+    _version("half suspended", suspend="no", refused="spec.suspend"),
+    _version("a baseline in words", baseline="first", refused="spec.baseline"),
+    _version("a contract limit in words", contractThrough="v1", refused="spec.contractThrough"),
+    _version(
+        "what comes first",
+        dependsOn=[
+            {"kind": "SchemaVersion", "name": "a"},
+            {"kind": "SchemaVersion", "name": "b", "version": "003", "through": "Expand"},
+        ],
+    ),
+    _version(
+        "a dependency twice",
+        dependsOn=[
+            {"kind": "SchemaVersion", "name": "a"},
+            {"kind": "SchemaVersion", "name": "a", "version": "1"},
+        ],
+        refused="spec.dependsOn",
+    ),
+    _version(
+        "a dependency of a kind that cannot be waited for",
+        dependsOn=[{"kind": "Deployment", "name": "a"}],
+        refused="spec.dependsOn[0].kind",
+    ),
+    _version(
+        "too many dependencies",
+        dependsOn=[{"kind": "SchemaVersion", "name": f"d{n}"} for n in range(17)],
+        refused="spec.dependsOn",
+    ),
     _version("a phase in small letters", through="migrate", refused="spec.through"),
     _version("our own schema", schema="pgstrata", refused="spec.schema"),
     _version("PostgreSQL's own schema", schema="pg_catalog", refused="spec.schema"),
     _version("an empty schema", schema="", refused="spec.schema"),
     _version("a schema's name too long", schema="s" * 64, refused="spec.schema"),
-    _version("an unknown field", baseline="000", refused="spec.baseline"),
+    _version("an unknown field", lint={"failOn": "Error"}, refused="spec.lint"),
     _source("an empty source", {}, refused="spec.source"),
     _source(
         "two sources", {"bundle": "a", "inline": {"001_a.sql": "SELECT 1"}}, refused="spec.source"

@@ -50,15 +50,15 @@ def test_all_problems_are_told_at_once_each_with_its_field() -> None:
                 "databaseRef": {"name": "metrics"},
                 "source": {"configMaps": [{"name": "a"}, {"name": "B"}]},
                 "version": 3,
-                "window": "nightly",
+                "rehearse": "Never",
             },
         )
     assert {path for path, _ in refusal.value.problems} == {
         "spec.source.configMaps[1].name",
         "spec.version",
-        "spec.window",
+        "spec.rehearse",
     }
-    assert "spec.window: unknown field" in str(refusal.value)
+    assert "spec.rehearse: unknown field" in str(refusal.value)
 
 
 def test_a_refusal_says_nothing_of_what_stands_in_a_file() -> None:

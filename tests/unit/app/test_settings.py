@@ -2,7 +2,8 @@
 
 import pytest
 
-from pgstrata.app.settings import InvalidSettings, Settings
+from pgstrata.app.settings import Settings
+from pgstrata.core.errors import InvalidSettings
 from pgstrata.kube.lease import LeaseTimings
 
 

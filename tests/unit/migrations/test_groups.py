@@ -50,6 +50,16 @@ def shape(groups: tuple[Group, ...]) -> list[tuple[str, list[str]]]:
             [("TRANSACTION", ["SELECT"]), ("ALONE", ["CALL"])],
             id="no-transaction: each its own, and what may commit outside",
         ),
+        pytest.param(
+            "SELECT 1;\n-- pgstrata: batch\nUPDATE t SET a = 1; SELECT 2;",
+            [("TRANSACTION", ["SELECT"]), ("BACKFILL", ["UPDATE"]), ("TRANSACTION", ["SELECT"])],
+            id="a backfill stands alone",
+        ),
+        pytest.param(
+            "-- pgstrata: no-transaction\n-- pgstrata: batch key=a size=10\nDELETE FROM t;",
+            [("BACKFILL", ["DELETE"])],
+            id="a backfill is one outside a transaction too",
+        ),
         pytest.param("-- nothing", [], id="an empty file has no group"),
         pytest.param("SET work_mem = '1GB';", [], id="settings alone are no group"),
     ],
@@ -94,6 +104,10 @@ def test_a_file_resumed_behind_an_explicit_transaction_has_no_open_begin() -> No
         ("COMMIT;", "1_a.sql:1:1: COMMIT without BEGIN"),
         ("BEGIN; BEGIN; COMMIT;", "1_a.sql:1:8: BEGIN inside BEGIN"),
         ("BEGIN ISOLATION LEVEL SERIALIZABLE; COMMIT;", "options of BEGIN"),
+        (
+            "BEGIN;\n-- pgstrata: batch\nUPDATE t SET a = 1; COMMIT;",
+            "1_a.sql:3:1: .*between the BEGIN of line 1",
+        ),
         ("BEGIN; VACUUM t; COMMIT;", "1_a.sql:1:8: .*between the BEGIN of line 1"),
         ("CREATE INDEX CONCURRENTLY ON t (a);", "1_a.sql:1:1: .*needs a name"),
     ],
@@ -117,4 +131,4 @@ def test_a_group_locks_what_exists_before_it_at_its_strongest() -> None:
 
 
 def test_group_kinds_are_all_shown_above() -> None:
-    assert {kind.name for kind in GroupKind} == {"TRANSACTION", "INDEX_BUILD", "ALONE"}
+    assert {kind.name for kind in GroupKind} == {"TRANSACTION", "INDEX_BUILD", "ALONE", "BACKFILL"}

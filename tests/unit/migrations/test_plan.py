@@ -6,7 +6,9 @@ from pgstrata.core.errors import ChecksumMismatch, DowngradeRefused, OutOfOrder,
 from pgstrata.core.names import TableName
 from pgstrata.engine.plan import Gate, Plan
 from pgstrata.migrations.journal import Journal
-from pgstrata.migrations.plan import ObservedSchema, ObservedTable, make_plan
+from pgstrata.migrations.observed import ObservedSchema, ObservedTable
+from pgstrata.migrations.plan import Wanted, make_plan
+from pgstrata.migrations.schedule import Asked
 from pgstrata.migrations.source import MigrationSource
 from pgstrata.migrations.spec import Phase, Through
 from pgstrata.pg.lock_modes import RelationRef
@@ -23,7 +25,7 @@ def plan(
     through: Through = Through.MIGRATE,
 ) -> Plan:
     """Plan for schema public."""
-    return make_plan(wanted, journal or Journal(), observed, schema="public", through=through)
+    return make_plan(wanted, journal or Journal(), observed, Wanted("public", Asked(through)))
 
 
 def ids(planned: Plan) -> list[str]:
@@ -56,8 +58,8 @@ def test_through_expand_stops_before_migrate() -> None:
 def test_contract_files_are_shown_and_never_run() -> None:
     planned = plan(source("2", ONE, TWO, CONTRACT))
     assert all("contract" not in step for step in ids(planned))
-    assert [(o.id, o.gate) for o in planned.shown] == [
-        ("2/Contract/002_b.contract.sql/1", Gate.CONTRACT)
+    assert [(o.id, o.gates) for o in planned.shown] == [
+        ("2/Contract/002_b.contract.sql/1", (Gate.CONTRACT,))
     ]
     assert "shown and not run" in planned.summary
 

@@ -41,7 +41,7 @@ def test_a_file_name_says_version_name_phase_and_role(
         ("init.sql", "<version>_<name>"),
         ("001_x.expnd.sql", "expnd is no phase"),
         ("R__views.sql", "repeatable"),
-        ("001_x.verify.sql", "verify"),
+        ("001_x.verified.sql", "verified is no phase"),
         ("001_x.SQL", "<version>_<name>"),
         ("001-x.sql", "<version>_<name>"),
         ("_x.sql", "<version>_<name>"),
