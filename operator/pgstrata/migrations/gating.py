@@ -6,16 +6,16 @@ under a lock that stops writers. The hash covers the source text and options of 
 phase, and never the progress: what was agreed to stays agreed to after a crash. Called by plan.py.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from pgstrata.engine.estimate import Work
 from pgstrata.engine.plan import hash_of
 from pgstrata.migrations.groups import Group, GroupKind
-from pgstrata.migrations.script_file import FileStatement
+from pgstrata.migrations.observed import ObservedSchema
+from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import SourceVersion
 from pgstrata.migrations.spec import Phase
 from pgstrata.pg.classification import StatementKind
-from pgstrata.pg.lock_modes import RelationRef
 
 LARGE_BYTES = 100 * 1024 * 1024
 _REWRITING = frozenset({StatementKind.CLUSTER, StatementKind.VACUUM, StatementKind.REFRESH})
@@ -29,15 +29,11 @@ _INDEXING = frozenset(
 )
 
 
-def is_gated(group: Group, phase: Phase, sizes: Mapping[RelationRef, int]) -> bool:
-    """Whether a group needs agreement.
-
-    Args:
-        sizes: bytes of the tables that exist, by the names that statements use.
-    """
-    if phase is Phase.CONTRACT:
+def is_gated(group: Group, file: MigrationFile, observed: ObservedSchema) -> bool:
+    """Whether a group of a file needs agreement."""
+    if file.phase is Phase.CONTRACT:
         return True
-    return any(_is_gated(statement, sizes) for statement in group.statements)
+    return any(_is_gated(statement, file, observed) for statement in group.statements)
 
 
 def approval_hash(version: SourceVersion, phase: Phase, schema: str) -> str:
@@ -45,7 +41,7 @@ def approval_hash(version: SourceVersion, phase: Phase, schema: str) -> str:
     return hash_of([schema, version.version.key, phase.value, *_parts(version, phase)])
 
 
-def work_of(group: Group) -> Work | None:
+def work_of(group: Group, file: MigrationFile, observed: ObservedSchema) -> Work | None:
     """Return what a group does to whole tables in one go; None: nothing that takes long."""
     if group.kind is GroupKind.BACKFILL:
         return None
@@ -54,7 +50,8 @@ def work_of(group: Group) -> Work | None:
         return Work.REWRITE
     if kinds & _INDEXING:
         return Work.BUILD_INDEX
-    return Work.SCAN if any(s.what.scans for s in group.statements) else None
+    scans = any(s.what.scans and not observed.is_proven(file, s) for s in group.statements)
+    return Work.SCAN if scans else None
 
 
 def stops_writers(statement: FileStatement) -> bool:
@@ -64,11 +61,13 @@ def stops_writers(statement: FileStatement) -> bool:
     return goes_over and any(lock.mode.stops_writers for lock in what.locks)
 
 
-def _is_gated(statement: FileStatement, sizes: Mapping[RelationRef, int]) -> bool:
+def _is_gated(statement: FileStatement, file: MigrationFile, observed: ObservedSchema) -> bool:
     if statement.what.is_destructive:
         return True
+    if not stops_writers(statement) or observed.is_proven(file, statement):
+        return False
     locked = (lock.table for lock in statement.what.locks if lock.mode.stops_writers)
-    return stops_writers(statement) and any(sizes.get(t, 0) > LARGE_BYTES for t in locked)
+    return any(observed.sizes.get(table, 0) > LARGE_BYTES for table in locked)
 
 
 def _parts(version: SourceVersion, phase: Phase) -> Iterator[str]:

@@ -3,13 +3,14 @@
 Called by reconcile.py and `pgstrata plan`. Changes nothing and takes no lock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pgstrata.core.errors import AccessDenied, MigrationFailed
 from pgstrata.core.names import TableName
 from pgstrata.migrations.backfill_check import Notes
 from pgstrata.migrations.gating import stops_writers
+from pgstrata.migrations.not_null import proven_not_null
 from pgstrata.migrations.observed import ObservedSchema, ObservedTable
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import MigrationSource
@@ -61,11 +62,16 @@ class _Relation:
 
 
 async def observe_schema(
-    session: Session, source: MigrationSource, schema: str, notes: Notes
+    session: Session,
+    source: MigrationSource,
+    schema: str,
+    pending: Sequence[tuple[MigrationFile, FileStatement]],
+    notes: Notes,
 ) -> ObservedSchema:
     """Return what is there of the schema and of the tables that the source's statements name.
 
     Args:
+        pending: statements that were not applied yet, in the order in which they would run.
         notes: what is to be said of backfills (backfill_check.py).
     """
     rights = await session.one("migrations/schema_rights", _Rights, schema=schema)
@@ -86,6 +92,7 @@ async def observe_schema(
         tables=tables,
         is_empty=rights.is_empty,
         sizes=await _sizes(session, source, tables),
+        proven=await proven_not_null(session, pending),
         notes=notes,
     )
 

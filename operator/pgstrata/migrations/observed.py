@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pgstrata.core.names import TableName
+from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.pg.lock_modes import RelationRef
 
 
@@ -29,5 +30,11 @@ class ObservedSchema:
     """Whether there is no relation in the schema."""
     sizes: Mapping[RelationRef, int] = field(default_factory=dict)
     """Bytes of the tables of which it matters."""
+    proven: frozenset[tuple[str, int]] = frozenset()
+    """Statements that set NOT NULL without a scan, by file and index."""
     notes: Mapping[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
     """What is to be said of backfills, by file and index of the statement."""
+
+    def is_proven(self, file: MigrationFile, statement: FileStatement) -> bool:
+        """Whether a statement sets NOT NULL without a scan."""
+        return (file.file, statement.index) in self.proven

@@ -26,11 +26,16 @@ def outline_of(group: Group, entry: Entry, observed: ObservedSchema, schema: str
     """Return the outline of a group, without its gates."""
     locks = [(table_name(lock.table, observed, schema), lock.mode) for lock in group.locks]
     tables = tuple(sorted({table for table, _ in locks}))
-    hazards = [h for s in group.statements for h in s.what.hazards]
+    hazards = [
+        hazard
+        for statement in group.statements
+        if not observed.is_proven(entry.file, statement)
+        for hazard in statement.what.hazards
+    ]
     hazards += [n for s in group.statements for n in _notes(entry.file, s, observed)]
     if group.kind is GroupKind.ALONE:
         hazards.append("runs outside a transaction: after a crash it may run a second time")
-    work = work_of(group)
+    work = work_of(group, entry.file, observed)
     return Outline(
         id=entry.id,
         title=entry.title,

@@ -155,7 +155,7 @@ class _Planner:
         ]
         keeps = phase is Phase.CONTRACT and _keeps(version, self._journal)
         gate = self._gate(version, phase)
-        gated = [is_gated(g, phase, self._observed.sizes) for g, _ in groups]
+        gated = [is_gated(g, e.file, self._observed) for g, e in groups]
         last_gated = max((n for n, is_ in enumerate(gated) if is_), default=None)
         for number, (group, entry) in enumerate(groups):
             approval = gate if gated[number] else None
@@ -164,7 +164,7 @@ class _Planner:
         if keeps:
             tables = tuple(sorted({t for t in self._kept_tables(version)}))
             yield _Draft(
-                lambda marks: DropKeep(version.version.key, tables, marks, gate, self._gates(gate))
+                lambda marks: DropKeep(version.version, tables, marks, gate, self._gates(gate))
             )
 
     def _group_draft(

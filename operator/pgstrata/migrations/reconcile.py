@@ -206,10 +206,11 @@ async def _plan(
 ) -> VersionPlan:
     order = schedule(source, wanted.asked)
     notes = await judge_backfills(session, pending_statements(source, journal, order))
-    observed = await observe_schema(session, source, wanted.schema, notes)
+    every = list(pending_statements(source, journal))
+    observed = await observe_schema(session, source, wanted.schema, every, notes)
     plan = make_plan(source, journal, observed, wanted)
     if plan.steps or plan.shown:
-        await check_syntax(session, pending_statements(source, journal))
+        await check_syntax(session, every)
         pending = [s for _, s in pending_statements(source, journal, order)]
         if pending:
             check_rights(session, observed, pending, wanted.schema)
