@@ -1,6 +1,7 @@
 """The demo's servers: PostgreSQL, a control plane and the operator, each a process on loopback."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,12 +40,24 @@ class Stage:
         """The application's own connection."""
         return self.postgres.uri(DATABASE, APPLICATION, PASSWORD)
 
-    def commit_version(self, version: str) -> None:
-        """Write the wanted version into the manifest, as a Git commit would."""
-        path = self.repository / "schemaversion.yaml"
+    def commit(self, file: str, **spec: object) -> None:
+        """Write fields of the spec into a manifest, as a Git commit would."""
+        path = self.repository / file
         manifest = yaml.safe_load(path.read_text(encoding="utf-8"))
-        manifest["spec"]["version"] = version
+        manifest["spec"].update(spec)
         path.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+
+    def pgstrata(self, *arguments: str) -> str:
+        """Run the command line against the cluster or the database; return what it says."""
+        done = subprocess.run(
+            [sys.executable, "-m", "pgstrata", *arguments],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+            env=child_environment(),
+        )
+        return "\n".join(line[:150].rstrip() for line in done.stdout.splitlines())
 
     def apply(self) -> str:
         """kubectl apply the repository."""
@@ -56,14 +69,15 @@ class Stage:
         found: dict[str, Any] = json.loads(got.stdout)
         return found
 
-    def wait_until_ready(self, show: Callable[[str], None]) -> None:
-        """Show each new message until the resource is Ready at its newest generation.
+    def wait_until(self, reason: str, show: Callable[[str], None]) -> dict[str, Any]:
+        """Show each new message until Ready gives this reason for the newest generation.
 
-        Raises SystemExit where it is Stalled, DeadlineExceeded where it takes too long.
+        Raises SystemExit where it is Stalled, DeadlineExceeded where it takes too long. Returns the
+        resource.
         """
         said = ""
 
-        def is_ready() -> bool:
+        def look() -> dict[str, Any] | None:
             nonlocal said
             resource = self.status()
             ready = _ready(resource)
@@ -75,9 +89,9 @@ class Stage:
                 raise SystemExit(f"the demo's SchemaVersion is Stalled: {message}")
             if not self.operator.alive:
                 raise SystemExit(f"the operator has ended; its log is {self.operator.log}")
-            return bool(ready) and ready["status"] == "True"
+            return resource if ready.get("reason") == reason else None
 
-        poll(is_ready, READY_DEADLINE, "the SchemaVersion to be Ready")
+        return poll(look, READY_DEADLINE, f"the SchemaVersion to say {reason}")
 
 
 @contextmanager

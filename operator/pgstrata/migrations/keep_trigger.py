@@ -16,6 +16,7 @@ from pgstrata.engine.progress import Progress
 from pgstrata.engine.table_locks import LockTarget, take_locks
 from pgstrata.migrations.journal import Entry, PhaseMark, finish_phases
 from pgstrata.migrations.keep_rule import KeepRule
+from pgstrata.migrations.versions import Version
 from pgstrata.pg.lock_modes import LockMode
 from pgstrata.pg.quoting import compose
 from pgstrata.pg.session import verbatim
@@ -89,8 +90,7 @@ async def drop_keep(work: Exclusive, progress: Progress, owned: list[Owned]) -> 
 class DropKeep:
     """End what a version's backfills kept: the last step of its contract."""
 
-    version: str
-    """Version.key"""
+    version: Version
     tables: tuple[TableName, ...]
     completes: tuple[PhaseMark, ...]
     consumes: str | None = None
@@ -100,7 +100,7 @@ class DropKeep:
     @property
     def outline(self) -> Outline:
         return Outline(
-            id=f"{self.version}/Contract/kept-triggers",
+            id=f"{self.version.key}/Contract/kept-triggers",
             title=f"drop the triggers that keep the backfills of version {self.version} right",
             tables=self.tables,
             lock=LockMode.ACCESS_EXCLUSIVE.sql,
@@ -114,7 +114,7 @@ class DropKeep:
 
     async def execute(self, work: Exclusive, progress: Progress) -> None:
         found = await list_owned(work.session, work.fence.object)
-        owned = [one for one in found if one.version == self.version]
+        owned = [one for one in found if one.version == self.version.key]
         targets = [one.lock for one in owned if one.lock is not None]
 
         async def attempt(lock_ms: int) -> None:
