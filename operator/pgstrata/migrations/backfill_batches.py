@@ -28,6 +28,8 @@ from pgstrata.pg.timeouts import StatementClass, limits_of
 
 LOCK_PATIENCE_SECONDS = 30.0
 """How long one row that others hold is waited for in one run, where it cannot be left for later."""
+_TOLD_AFTER_SECONDS = 2.0
+"""A lock that goes by itself is nobody's business."""
 _PAUSE_SECONDS = 0.2
 _TIMEOUT_TRIES = 3
 _CAUTION = 8
@@ -125,9 +127,9 @@ class Batches:
         who = await holders_of(self.work, self.shape)
         if now - self._waiting_since > LOCK_PATIENCE_SECONDS:
             raise LockTimeout(f"{self.report.title}: rows are locked{who}; next try in seconds")
-        await self.report.progress.repeat(
-            Reason.LOCK_TIMEOUT, f"{self.report.title}: rows are locked{who}"
-        )
+        if now - self._waiting_since > _TOLD_AFTER_SECONDS:
+            text = f"{self.report.title}: rows are locked{who}"
+            await self.report.progress.repeat(Reason.LOCK_TIMEOUT, text)
         await self.report.progress.pause(_PAUSE_SECONDS)
 
     async def _too_slow(

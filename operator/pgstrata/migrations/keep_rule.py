@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgstrata.core.errors import MigrationFailed
+from pgstrata.core.names import LockedObject
 from pgstrata.engine.owned import trigger_name
 from pgstrata.migrations.backfill_table import BackfillTable
 from pgstrata.pg.batch_statement import BatchStatement, cast, conjunction, row, where
@@ -45,9 +46,12 @@ class KeepRule:
     types: tuple[str, ...]
     """Of the targets."""
 
-    def name(self, step: str) -> str:
-        """The name of function and trigger, by the step and the statement's text."""
-        digest = hashlib.sha256(f"{step}:{self.statement.parsed.text}".encode())
+    def name(self, object_: LockedObject, step: str) -> str:
+        """The name of function and trigger, by object, step and the statement's text.
+
+        Two schemas may have the same files, each with names of its own to look up.
+        """
+        digest = hashlib.sha256(f"{object_}:{step}:{self.statement.parsed.text}".encode())
         return f"keep_{digest.hexdigest()[:12]}"
 
     def function_text(self, name: str, schema: str) -> str:

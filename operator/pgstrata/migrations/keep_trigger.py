@@ -32,7 +32,7 @@ async def ensure_keep(
         schema: where the expressions' names are looked up first.
     """
     table = rule.table
-    name = rule.name(entry.id)
+    name = rule.name(work.fence.object, entry.id)
     owned = [o for o in await list_owned(work.session, work.fence.object) if o.step == entry.id]
     stale = [o for o in owned if o.name != name]
     if not stale and any(o.name == name and o.table_oid == table.oid for o in owned):
