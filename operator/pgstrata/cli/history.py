@@ -1,7 +1,8 @@
 """`pgstrata history`: what was ever done to the schemas of a database, from its control schema.
 
-Versions with their phases, files and steps, approvals with who gave them, and on demand the text of
-each file as it was applied. Changes nothing.
+Versions with their phases, files and rows, approvals with who gave them, and on demand the text of
+each file as it was applied. Of a cluster's resource it is what the status has: the newest versions.
+Changes nothing.
 """
 
 import json
@@ -14,11 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from pgstrata.cli.apply import ExitCode
+from pgstrata.cli.cluster import cluster, read_resources
 from pgstrata.cli.display import result_console
-from pgstrata.core.errors import DatabaseNotFound
+from pgstrata.cli.status import print_versions
+from pgstrata.core.errors import DatabaseNotFound, ResourceNotFound
 from pgstrata.core.names import LockedObject
 from pgstrata.engine.approvals import Approval, read_approvals
 from pgstrata.engine.control import CONTROL_VERSION, read_control
+from pgstrata.migrations.spec import SCHEMA_VERSION
 from pgstrata.pg.connect import connect
 from pgstrata.pg.session import Session
 from pgstrata.pg.target import Target, parse_url
@@ -76,6 +80,28 @@ async def print_history(url: str, version: str | None, output: str) -> ExitCode:
         console = result_console()
         for history in found:
             _print(console, history, with_text=version is not None)
+    return ExitCode.READY
+
+
+async def print_cluster_history(
+    kubeconfig: str | None, namespace: str, name: str | None, output: str
+) -> ExitCode:
+    """Print the versions that the status of SchemaVersions has."""
+    async with cluster(kubeconfig) as client:
+        found = [
+            raw
+            for raw in await read_resources(client, namespace)
+            if raw.key.kind == SCHEMA_VERSION.kind and name in {None, raw.key.name}
+        ]
+    if name is not None and not found:
+        raise ResourceNotFound(f"there is no SchemaVersion {name} in namespace {namespace}")
+    if output == "json":
+        versions = {raw.key.name: raw.status.get("versions", []) for raw in found}
+        print(json.dumps(versions, indent=2))
+    else:
+        console = result_console()
+        for raw in found:
+            print_versions(console, raw)
     return ExitCode.READY
 
 

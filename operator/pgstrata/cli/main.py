@@ -67,13 +67,6 @@ _url = click.option(
     envvar="PGSTRATA_DATABASE_URL",
     help="Stands in for the ManagedDatabase's Secret; all that libpq understands.",
 )
-_needed_url = click.option(
-    "--database-url",
-    type=_Url(),
-    envvar="PGSTRATA_DATABASE_URL",
-    required=True,
-    help="The database; all that libpq understands.",
-)
 _namespace = click.option("-n", "--namespace", default="default", show_default=True)
 _kubeconfig = click.option(
     "--kubeconfig", help="The cluster; unset: KUBECONFIG, else ~/.kube/config."
@@ -166,16 +159,29 @@ def status_command(
 
 
 @cli.command("history")
-@click.argument("version", required=False)
-@_needed_url
+@click.argument("name_or_version", required=False, metavar="[NAME|VERSION]")
+@_url
+@_namespace
+@_kubeconfig
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table")
-def history_command(version: str | None, database_url: str, output: str) -> None:
-    """Show what was ever done to a database; of one VERSION with the text of its files."""
-    from pgstrata.cli.history import print_history  # noqa: PLC0415  keeps --help quick
+def history_command(
+    name_or_version: str | None,
+    database_url: str | None,
+    namespace: str,
+    kubeconfig: str | None,
+    output: str,
+) -> None:
+    """Show what was done: the newest versions of SchemaVersion NAME, or of all in the namespace.
 
-    if version is not None and not all(part.isdecimal() for part in version.split(".")):
-        raise click.BadParameter(f"{version} is no version", param_hint="VERSION")
-    sys.exit(_run(print_history(database_url, version, output)))
+    With --database-url all that was ever done to the database, and of one VERSION the text too.
+    """
+    from pgstrata.cli.history import print_cluster_history, print_history  # noqa: PLC0415
+
+    if database_url is None:
+        sys.exit(_run(print_cluster_history(kubeconfig, namespace, name_or_version, output)))
+    if name_or_version and not all(part.isdecimal() for part in name_or_version.split(".")):
+        raise click.BadParameter(f"{name_or_version} is no version", param_hint="VERSION")
+    sys.exit(_run(print_history(database_url, name_or_version, output)))
 
 
 @cli.command("approve")

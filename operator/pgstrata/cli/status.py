@@ -128,12 +128,13 @@ async def print_cluster_status(
         console = result_console()
         console.print(result_table(chosen))
         for raw in chosen:
-            _print_versions(console, raw)
+            print_versions(console, raw)
     stalled = any(condition_of(raw, "Stalled")["status"] == "True" for raw in chosen)
     return ExitCode.STALLED if stalled else ExitCode.READY
 
 
-def _print_versions(console: Console, raw: RawResource) -> None:
+def print_versions(console: Console, raw: RawResource) -> None:
+    """Print the versions that a status has, phase by phase."""
     versions = raw.status.get("versions")
     if not isinstance(versions, list):
         return

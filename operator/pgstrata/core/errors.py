@@ -48,6 +48,12 @@ class DatabaseNotFound(PgstrataError):
     reason = Reason.DATABASE_NOT_FOUND
 
 
+class ResourceNotFound(PgstrataError):
+    """A person asks for a resource that does not exist."""
+
+    reason = Reason.INVALID_SPEC
+
+
 class SecretNotFound(PgstrataError):
     """A Secret that a resource names does not exist (yet)."""
 
