@@ -37,6 +37,9 @@ class BackfillShape:
     violations: str | None
     """Counts the rows that are still to be changed; None: it cannot be said, since doing the
     statement to a row twice is not the same as once. Each row is then taken exactly once."""
+    only: str | None
+    """A condition beside the statement's own: where none of those looks at the targets, rows that are
+    right already would be written again in each pass."""
     keep: KeepRule | None
     keep_refusal: str | None
     """Why there is no trigger although it was not said that there shall be none."""
@@ -45,6 +48,11 @@ class BackfillShape:
     def may_repeat(self) -> bool:
         """Whether a row may be gone over twice."""
         return self.violations is not None
+
+    def within(self, predicate: str) -> str:
+        """Return the statement over some of the rows."""
+        more = f"{predicate} AND {self.only}" if self.only is not None else predicate
+        return self.statement.within(more)
 
     @property
     def by_blocks(self) -> bool:
@@ -76,8 +84,11 @@ async def read_shape(session: Session, text: str, options: BatchOptions) -> Back
     reader = _Reader(session, statement, table)
     is_plain = statement.expressions is not None and not await reader.reads_its_targets()
     violations = await _violations(reader, is_plain=is_plain, unsteady=unsteady)
+    only = None
+    if statement.targets and violations is not None and not await reader.guards():
+        only = statement.changes(table.types_of(statement.targets))
     keep, refusal = await _keep(reader, options, is_plain=is_plain, is_volatile=is_volatile)
-    return BackfillShape(statement, table, key, violations, keep, refusal)
+    return BackfillShape(statement, table, key, violations, only, keep, refusal)
 
 
 async def _violations(reader: "_Reader", *, is_plain: bool, unsteady: bool) -> str | None:

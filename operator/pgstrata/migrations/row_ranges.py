@@ -123,8 +123,8 @@ class BlockRanges:
             f"SELECT {_ROWS}.ctid FROM {_source(shape)} WHERE {self._within(_ROWS)} "
             f"{_lock(statement)} SKIP LOCKED"
         )
-        self._text = statement.within(own)
-        self._unlocked = statement.within(
+        self._text = shape.within(own)
+        self._unlocked = shape.within(
             f"{own} AND {quoted(statement.alias)}.ctid = ANY (ARRAY({rows}))"
         )
 
@@ -244,7 +244,7 @@ class KeyRanges:
                 f"WHERE {self._within(_ROWS, from_start=from_start)} {_lock(statement)} SKIP LOCKED"
             )
             own += f" AND {self._row(quoted(statement.alias))} IN ({rows})"
-        return statement.within(own)
+        return self.shape.within(own)
 
     def _within(self, alias: str, *, from_start: bool) -> str:
         def marks(name: str) -> Position:

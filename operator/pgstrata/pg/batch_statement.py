@@ -96,9 +96,13 @@ class BatchStatement:
         """
         conditions = list(self.conditions)
         if types is not None and self.expressions:
-            wanted = [cast(e, t) for e, t in zip(self.expressions, types, strict=True)]
-            conditions.append(f"{row(self.columns(self.targets))} IS DISTINCT FROM {row(wanted)}")
+            conditions.append(self.changes(types))
         return f"SELECT count(*) FROM {self.tables}{where(conditions)}"
+
+    def changes(self, types: Sequence[str]) -> str:
+        """Return the condition that a row would be another one after the statement."""
+        wanted = [cast(e, t) for e, t in zip(self.expressions or (), types, strict=True)]
+        return f"{row(self.columns(self.targets))} IS DISTINCT FROM {row(wanted)}"
 
     @property
     def tables(self) -> str:
