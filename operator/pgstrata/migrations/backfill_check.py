@@ -18,6 +18,7 @@ from pgstrata.migrations.keep_rule import KeepRefused
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.pg.batch_statement import read_batch_statement
 from pgstrata.pg.classification import StatementKind
+from pgstrata.pg.failures import LockNotAvailable
 from pgstrata.pg.lock_modes import RelationRef
 from pgstrata.pg.session import Session
 
@@ -57,6 +58,8 @@ async def _judge(
         if options.keep is Keep.ALWAYS:
             await refuse_volatile(session, parts)
         shape = await read_shape(session, statement.text, options)
+    except LockNotAvailable:  # by a run that was stopped, perhaps: the look must go on to end it
+        return ("which rows and which trigger is decided once its table is not locked",)
     except MigrationFailed as error:
         depends = parts.table in touched or (isinstance(error, Undecided) and not is_first)
         if depends and not isinstance(error, KeepRefused):

@@ -4,7 +4,8 @@ it right meanwhile.
 Which names are columns of which table only the server knows; so it is asked by parsing texts that
 it never runs: an expression that cannot be parsed once a column is taken away depends on it. Called
 by backfill_check.py before anything runs, and by backfill_step.py. Raises Undecided where something
-is named that does not exist: earlier statements may still have to make it.
+is named that does not exist: earlier statements may still have to make it; LockNotAvailable where
+somebody has the table locked.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pgstrata.migrations.backfill_table import BackfillTable, KeyColumn, NoKey
 from pgstrata.migrations.batch_directive import BatchOptions, Keep
 from pgstrata.migrations.keep_rule import KeepRefused, KeepRule, keep_rule
 from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement, row
-from pgstrata.pg.failures import StatementFailed
+from pgstrata.pg.failures import LockNotAvailable, StatementFailed
 from pgstrata.pg.quoting import quoted, quoted_relation
 from pgstrata.pg.session import Session
 
@@ -132,6 +133,8 @@ async def _refuse_unknown_names(session: Session, statement: BatchStatement) -> 
     """The server's own judgement of the whole statement, before it is taken apart."""
     try:
         await session.parse(statement.parsed.text)
+    except LockNotAvailable:  # parsing, too, asks for the weakest lock on each table
+        raise
     except StatementFailed as error:
         if error.sqlstate in _UNKNOWN_NAMES:
             raise Undecided(error.message) from error
@@ -154,6 +157,8 @@ async def _can_be_parsed(session: Session, text: str) -> bool:
     """Whether the server understands a text; it is not run."""
     try:
         await session.parse(text)
+    except LockNotAvailable:
+        raise
     except StatementFailed:
         return False
     return True

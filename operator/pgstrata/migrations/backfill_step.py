@@ -27,6 +27,7 @@ from pgstrata.migrations.journal import Entry, finish_step, start_step
 from pgstrata.migrations.keep_trigger import ensure_keep
 from pgstrata.migrations.row_ranges import extent, ranges_of
 from pgstrata.migrations.settings import settle
+from pgstrata.pg.failures import LockNotAvailable
 from pgstrata.pg.session import verbatim
 from pgstrata.pg.timeouts import StatementClass
 
@@ -87,6 +88,8 @@ class RunBackfill:
     async def _shape(self, work: Exclusive) -> BackfillShape:
         try:
             return await read_shape(work.session, self.group.first.text, self.options)
+        except LockNotAvailable as error:
+            raise LockTimeout(f"{self.place}: its table is locked; next try in seconds") from error
         except MigrationFailed as error:
             raise MigrationFailed(f"{self.place}: {error.message}") from error
 
