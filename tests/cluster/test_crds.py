@@ -25,7 +25,12 @@ from pgstrata.core.api_status import (
     StepStatus,
     WorkState,
 )
-from pgstrata.databases.spec import MANAGED_DATABASE, ManagedDatabaseStatus, Pooler
+from pgstrata.databases.spec import (
+    MANAGED_DATABASE,
+    ManagedDatabaseStatus,
+    Pooler,
+    WindowStatus,
+)
 from pgstrata.migrations.spec import (
     SCHEMA_VERSION,
     Phase,
@@ -217,6 +222,7 @@ DATABASE_STATUS = ManagedDatabaseStatus(
     in_recovery=False,
     pooler=Pooler.NONE,
     control_schema_version=1,
+    windows=tuple(WindowStatus(name=full_text(63), open=True, next_opening=NOW) for _ in range(99)),
 )
 VERSION_STATUS = SchemaVersionStatus(
     observed_generation=7,
@@ -311,6 +317,8 @@ def test_one_category_lists_all_kinds(cluster: Cluster) -> None:
     [
         ("manageddatabases", MANAGED_DATABASE.description),
         ("mdb.spec.timeouts.lock", "the longest stall of the application's"),
+        ("mdb.spec.windows.schedule", "cron, five fields"),
+        ("mdb.spec.throttle", "What long work in this database stops at"),
         ("schemaversions", SCHEMA_VERSION.description),
         ("sv.spec.source.configMaps", "ConfigMaps whose keys are file names"),
         ("sv.status.conditions.reason", "One word for programs"),

@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 
 from pgstrata.core.api_model import ApiModel, cel
-from pgstrata.core.api_values import Duration, ListMap, Timestamp
+from pgstrata.core.api_values import ByteSize, Duration, ListMap, Timestamp
 from pgstrata.core.crd_schema import CrdSchemaError, Schema, structural_schema
 
 Text = Annotated[str, Field(max_length=9)]
@@ -20,6 +20,13 @@ class Point(ApiModel):
 
     x: int = 0
     y_axis: int
+
+
+class Bucket(ApiModel):
+    """What holds something."""
+
+    size: ByteSize = ByteSize(3 << 30)
+    label: Text | None = None
 
 
 class Tree(ApiModel):
@@ -118,6 +125,25 @@ def schema_of(annotation: Any, default: Any = ...) -> Schema:
                 },
             },
             id="an object in full, its docstring on one line",
+        ),
+        pytest.param(
+            Bucket,
+            Bucket(),
+            {
+                "description": "What holds something.",
+                "type": "object",
+                "default": {"size": "3Gi"},
+                "properties": {
+                    "size": {
+                        "type": "string",
+                        "default": "3Gi",
+                        "pattern": "^[1-9][0-9]{0,5}(Ki|Mi|Gi|Ti)$",
+                        "maxLength": 16,
+                    },
+                    "label": {"type": "string", "maxLength": 9},
+                },
+            },
+            id="an object's default has no nulls",
         ),
     ],
 )

@@ -17,9 +17,12 @@ from pgstrata.core.api_status import (
     WorkState,
 )
 from pgstrata.core.api_values import (
+    CRON_MAX_LENGTH,
     DURATION_MAX_LENGTH,
     DURATION_PATTERN,
     SHORT_DURATION_PATTERN,
+    ByteSize,
+    Cron,
     Duration,
     ListMap,
     ObjectName,
@@ -27,6 +30,8 @@ from pgstrata.core.api_values import (
     format_duration,
     parse_duration,
 )
+from pgstrata.core.errors import InvalidSpec
+from pgstrata.core.windows import Window
 from pgstrata.migrations.spec import (
     Phase,
     PhaseStatus,
@@ -35,6 +40,7 @@ from pgstrata.migrations.spec import (
 )
 
 DURATION = TypeAdapter[timedelta](Duration)
+CRON = TypeAdapter[str](Cron)
 PARTS = st.lists(
     st.tuples(st.integers(0, 99), st.sampled_from(["ms", "s", "m", "h", "d"])),
     min_size=1,
@@ -93,6 +99,72 @@ def test_the_longest_short_duration_is_one_that_cel_can_hold() -> None:
     assert re.fullmatch(SHORT_DURATION_PATTERN, longest)
     assert parse_duration(longest) < timedelta(days=290 * 365)
     assert not re.fullmatch(SHORT_DURATION_PATTERN, "1000000h")
+
+
+@given(st.integers(1, 999_999), st.sampled_from(["Ki", "Mi", "Gi", "Ti"]))
+def test_a_size_is_read_as_it_was_written(number: int, unit: str) -> None:
+    reader = TypeAdapter[ByteSize](ByteSize)
+    size = reader.validate_python(f"{number}{unit}")
+    assert size == number << {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}[unit]
+    assert reader.validate_python(size) == size
+    written = reader.dump_python(size, mode="json")
+    assert reader.validate_python(written) == size
+    assert int(written[:-2]) <= number, "in the largest unit that fits"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "10", "10G", "10 Gi", "0Gi", "01Gi", "-1Gi", "1Gi\n", 10, None]
+)
+def test_what_is_no_size_is_refused(value: object) -> None:
+    with pytest.raises(ValidationError, match="must be a size such as 512Mi or 10Gi"):
+        TypeAdapter[ByteSize](ByteSize).validate_python(value)
+
+
+def a_field(lowest: int, highest: int, names: str = "") -> st.SearchStrategy[str]:
+    """What may stand in one of cron's fields."""
+    values = st.one_of(
+        st.integers(lowest, highest).map(str),
+        *([st.sampled_from([*names.split(), *names.lower().split()])] if names else []),
+    )
+    ranges = st.tuples(st.integers(lowest, highest), st.integers(lowest, highest)).map(
+        lambda ends: f"{min(ends)}-{max(ends)}"
+    )
+    starts = st.one_of(st.just("*"), values, ranges)
+    steps = st.one_of(st.just(""), st.integers(1, highest).map("/{}".format))
+    items = st.tuples(starts, steps).map("".join)
+    return st.lists(items, min_size=1, max_size=3).map(",".join)
+
+
+@given(
+    st.tuples(
+        a_field(0, 59),
+        a_field(0, 23),
+        a_field(1, 31),
+        a_field(1, 12, "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"),
+        a_field(0, 7, "SUN MON TUE WED THU FRI SAT"),
+    )
+)
+def test_what_is_cron_is_taken_by_the_api_and_makes_a_window(fields: tuple[str, ...]) -> None:
+    schedule = " ".join(fields)
+    assert len(schedule) > CRON_MAX_LENGTH or CRON.validate_python(schedule) == schedule
+    Window("w", schedule, timedelta(hours=1))
+
+
+@given(st.text(alphabet="0123456789*/-, JANMON", max_size=20), st.integers(0, 4))
+def test_what_the_api_takes_makes_a_window_but_for_ranges_that_end_before_they_begin(
+    text: str, place: int
+) -> None:
+    fields = ["*"] * 5
+    fields[place] = text
+    schedule = " ".join(fields)
+    try:
+        CRON.validate_python(schedule)
+    except ValidationError:
+        return
+    try:
+        Window("w", schedule, timedelta(hours=1))
+    except InvalidSpec:
+        assert "-" in text
 
 
 @given(st.text(alphabet="aZ0-._\n", max_size=12))
