@@ -84,7 +84,7 @@ def test_a_suspended_database_is_looked_at_and_left_as_it_is(
     suspended = managed_database(suspend=True, windows=[window("never", "0 0 30 2 *")])
 
     ended = pgstrata.apply([suspended], database.uri, "--timeout=3s")
-    assert ended.said(KIND)[:2] == (3, "Suspended")
+    assert ended.said(KIND)[:2] == (4, "Suspended")
     assert ended.status(KIND)["windows"] == [{"name": "never", "open": False}]
     assert database.psql("select to_regnamespace('pgstrata')") == "\n"
 

@@ -84,7 +84,7 @@ def test_truncating_needs_no_more_than_the_right_to_truncate(
         f"grant usage, create on schema public to {role}"
     )
     uri = database.server.uri(database.name, role, PASSWORD)
-    ended = pgstrata.apply(declared("1", {"1_a.sql": "TRUNCATE full_one;"}), uri)
+    ended = pgstrata.apply(declared("1", {"1_a.sql": "TRUNCATE full_one;"}), uri, "--approve=all")
     assert ended.said()[:2] == (0, "Succeeded")
     assert database.psql("select count(*) from full_one") == "0\n"
 

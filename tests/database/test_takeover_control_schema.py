@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pgstrata.engine.control import CONTROL_VERSION
+from pgstrata.pg.script import split_script
 from tests.testbed.apply import (
     READY,
     STALLED,
@@ -29,6 +31,14 @@ TOGETHER = 60.0
 INSTALL_LOCK = 7_163_402_951_688_310_401
 """What pgstrata takes, in all its versions, while it installs: part of what they agree upon."""
 FILES = {"1_notes.expand.sql": "CREATE TABLE notes (note text);"}
+CONTROL = Path(__file__).parents[2] / "sql" / "control"
+REMEMBERED_BY_VERSION_1 = """
+insert into pgstrata.control (version, min_reader, system_identifier, database, timeline)
+select 1, 1, s.system_identifier::text, current_database(), c.timeline_id
+from pg_control_system() as s, pg_control_checkpoint() as c;
+insert into pgstrata.version (object, version, phase, name, duration_ms)
+values ('schema:public', '0', 'Expand', 'before', 1);
+"""
 CURE = re.compile(r"an administrator can run: ([^\"]*;)")
 
 
@@ -82,7 +92,22 @@ def test_many_at_once_install_it_once(database: Database, tmp_path: Path) -> Non
             done = run.result()
             assert done.status == READY, done.output
             assert "ProgressingWithRetry" not in done.output
-    assert database.psql("select version from pgstrata.control").split() == ["1"]
+    assert database.psql("select version from pgstrata.control").split() == [str(CONTROL_VERSION)]
+
+
+def test_one_of_the_first_release_is_upgraded_with_what_it_remembers(
+    database: Database, applying: Applying
+) -> None:
+    """Version 1 as its release left it: a file and a phase that were applied there."""
+    with database.connect() as connection:
+        for item in split_script((CONTROL / "0001_foundation.sql").read_text()):
+            connection.execute(item.text)
+        connection.execute(REMEMBERED_BY_VERSION_1)
+    done = applying.to(database.uri)
+    assert done.status == READY, done.output
+    assert database.psql("select version from pgstrata.control").split() == [str(CONTROL_VERSION)]
+    kept = database.psql("select phase, is_baseline from pgstrata.version where version = '0'")
+    assert kept.replace("|", " ").split() == ["Expand", "f"]
 
 
 def test_one_that_is_too_new_is_left_alone(managed: Database, applying: Applying) -> None:
@@ -103,7 +128,9 @@ def test_a_newer_one_that_older_ones_can_read_is_worked_with(
     assert managed.psql("select version from pgstrata.control").strip() == "99"
 
 
-@pytest.mark.parametrize("version", [1, 0], ids=["of this version", "of an older one"])
+@pytest.mark.parametrize(
+    "version", [CONTROL_VERSION, 0], ids=["of this version", "of an older one"]
+)
 def test_a_restored_copy_is_managed_only_when_somebody_says_so(
     managed: Database, applying: Applying, version: int
 ) -> None:
@@ -113,7 +140,7 @@ def test_a_restored_copy_is_managed_only_when_somebody_says_so(
         assert refused.status == STALLED
         assert "DatabaseChanged" in refused.output
         assert managed.name in refused.output
-        copy.psql("update pgstrata.control set version = 1")
+        copy.psql(f"update pgstrata.control set version = {CONTROL_VERSION}")
         for options in (("--take-over",), ()):
             done = applying.to(copy.uri, *options)
             assert done.status == READY, done.output

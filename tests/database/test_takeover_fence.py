@@ -42,6 +42,10 @@ STEP: dict[str, object] = {
     "done_versions": [],
     "done_phases": [],
     "done_names": [],
+    "consumes": None,
+    "rows": None,
+    "work": None,
+    "work_tables": list[str](),
 }
 SAME_NUMBER = "update pgstrata.fence set nonce = gen_random_uuid()"
 

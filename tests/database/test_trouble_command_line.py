@@ -162,7 +162,7 @@ INVALID = {
         "SchemaVersion default/x: apiVersion must be pgstrata.dev/v1alpha1",
     ),
     "unknown-field": (broken(verson="1"), "spec.verson: unknown field"),
-    "wrong-enum": (broken(through="Contract"), "spec.through: "),
+    "wrong-enum": (broken(through="contract"), "spec.through: "),
     "wrong-version": (broken(version="v1"), "spec.version: "),
     "number-as-version": (broken(version=1), "spec.version: "),
     "two-sources": (

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from pgstrata.engine.control import CONTROL_VERSION
 from tests.conftest import MakePostgres
 from tests.database.conftest import MakePgBouncer
 from tests.testbed.command_line import PASSWORD, CommandLine, Ended, Running
@@ -230,7 +231,7 @@ def test_what_was_seen_of_a_database_is_in_its_status(
         "database": database.name,
         "inRecovery": False,
         "pooler": "None",
-        "controlSchemaVersion": 1,
+        "controlSchemaVersion": CONTROL_VERSION,
     }
 
 

@@ -103,9 +103,7 @@ class Refused:
 REFUSED = {
     "no-version": Refused(("init.sql",), "file init.sql: a migration is named <version>_<name>"),
     "unknown-phase": Refused(("1_a.shrink.sql",), "shrink is no phase"),
-    "verify": Refused(
-        ("1_a.sql", "2_b.verify.sql", "3_c.sql"), "2_b.verify.sql verifies a version"
-    ),
+    "verify": Refused(("0_b.verify.sql", "1_a.sql"), "0_b.verify.sql verifies a version"),
     "repeatable": Refused(("V1__a.sql", "R__view.sql"), "repeatable migrations have no version"),
     "mixed-tools": Refused(("V1__a.sql", "2_b.sql"), "named in different ways: "),
     "mixed-with-golang": Refused(("1_a.up.sql", "2_b.sql"), "named in different ways: "),

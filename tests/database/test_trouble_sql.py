@@ -165,15 +165,17 @@ REFUSED = {
     "unknown-directive": second(
         "SELECT 1;\n§-- pgstrata: bach\nSELECT 2;", "unknown directive bach"
     ),
-    "batch": second(
-        "§-- pgstrata: batch key=id\nUPDATE a SET id = 1;", "this release has no backfills"
+    "batch-of-no-rows": second("§-- pgstrata: batch\nDROP TABLE a;", "for an UPDATE or a DELETE"),
+    "batch-that-must-be-kept": second(
+        "-- pgstrata: batch keep=always\n§UPDATE a SET id = random();", "random() is volatile"
     ),
-    "barrier": second("§-- pgstrata: barrier\nSELECT 1;", "this release has no barriers"),
-    "directive-at-the-end": second("SELECT 1;\n§-- pgstrata: barrier\n", "no barriers"),
+    "directive-at-the-end": second("SELECT 1;\n§-- pgstrata: batch\n", "no statement stands below"),
     "unnamed-index": second("§CREATE INDEX CONCURRENTLY ON a (id);", "needs a name for the index"),
     "contract-file": second("§SET ROLE boss;", "the role of the session", CONTRACT),
     "contract-file-groups": second("§BEGIN;\nDROP TABLE a;", "BEGIN without COMMIT", CONTRACT),
-    "contract-file-directive": second("§-- pgstrata: batch\nDELETE FROM a;", "backfills", CONTRACT),
+    "contract-file-directive": second(
+        "§-- pgstrata: batch\nINSERT INTO a VALUES (1);", "for an UPDATE or a DELETE", CONTRACT
+    ),
     "copy-without-end": second("§COPY a FROM STDIN;\n1\n2\n", "without a \\. line"),
 }
 

@@ -14,7 +14,7 @@ from pgstrata.cli.display import result_console, result_table
 from pgstrata.core.errors import DatabaseNotFound
 from pgstrata.core.names import LockedObject
 from pgstrata.core.resource import RawResource
-from pgstrata.engine.control import read_control
+from pgstrata.engine.control import CONTROL_VERSION, read_control
 from pgstrata.migrations.journal import read_journal
 from pgstrata.pg.connect import connect
 from pgstrata.pg.session import Session
@@ -49,6 +49,11 @@ async def print_database_status(database_url: str, output: str) -> ExitCode:
         control = await read_control(session)
         if control is None:
             raise DatabaseNotFound(f"{target.label} has no control schema: nothing was applied")
+        if control.version < CONTROL_VERSION:
+            raise DatabaseNotFound(
+                f"{target.label} has control schema {control.version} of an older pgstrata; the "
+                "next look of an operator or apply upgrades it"
+            )
         claims = await session.all("engine/list_claims", _Claim)
         if output == "json":
             objects = [await _object_as_json(session, claim) for claim in claims]

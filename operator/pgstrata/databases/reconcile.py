@@ -45,7 +45,7 @@ async def reconcile(resource: Resource[ManagedDatabaseSpec], ctx: Context) -> Ou
         )
         now = await database_now(session)
         openings = {window.name: window.at(now) for window in target.windows}
-        ctx.report.know(windows=_status_of(openings))
+        ctx.report.know(windows=_status_of(openings) or None)
         looks = _turns(openings, now)
         state = await _control(session, target, ctx)
         if state is None:

@@ -195,8 +195,8 @@ class ManagedDatabaseStatus(KindStatus):
     """The connection pooler in between, and its mode; Transaction is not supported."""
     control_schema_version: Count | None = None
     """The version of the schema `pgstrata` in the database."""
-    windows: Annotated[tuple[WindowStatus, ...], First(WINDOWS_MAX)] = ()
-    """The maintenance windows."""
+    windows: Annotated[tuple[WindowStatus, ...], First(WINDOWS_MAX)] | None = None
+    """The maintenance windows; absent: there are none."""
 
 
 MANAGED_DATABASE = ApiKind(

@@ -39,8 +39,8 @@ class BackfillShape:
     """Counts the rows that are still to be changed; None: it cannot be said, since doing the
     statement to a row twice is not the same as once. Each row is then taken exactly once."""
     only: str | None
-    """A condition beside the statement's own: where none of those looks at the targets, rows that are
-    right already would be written again in each pass."""
+    """A condition beside the statement's own: where none of those looks at the targets, rows that
+    are right already would be written again in each pass."""
     keep: KeepRule | None
     keep_refusal: str | None
     """Why there is no trigger although it was not said that there shall be none."""

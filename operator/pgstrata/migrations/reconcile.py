@@ -205,8 +205,8 @@ async def _plan(
     session: Session, source: MigrationSource, journal: Journal, wanted: Wanted
 ) -> VersionPlan:
     order = schedule(source, wanted.asked)
-    notes = await judge_backfills(session, pending_statements(source, journal, order))
     every = list(pending_statements(source, journal))
+    notes = await judge_backfills(session, every)
     observed = await observe_schema(session, source, wanted.schema, every, notes)
     plan = make_plan(source, journal, observed, wanted)
     if plan.steps or plan.shown:
