@@ -1,0 +1,68 @@
+"""What the journal says of a schema, as its status shows it."""
+
+from pgstrata.migrations.journal import DonePhase, Journal
+from pgstrata.migrations.projection import facts, is_complete
+from pgstrata.migrations.schedule import Asked, schedule
+from pgstrata.migrations.source import MigrationSource
+from pgstrata.migrations.spec import Phase, Through
+from pgstrata.migrations.versions import Version
+from tests.testbed.migration_files import MOMENT, applied_part, file, source
+
+ONE = file("001_a.sql")
+ONE_MIGRATE = file("001_a.migrate.sql")
+ONE_CONTRACT = file("001_a.contract.sql")
+TWO = file("002_b.sql")
+BOTH = source("002", ONE, ONE_MIGRATE, ONE_CONTRACT, TWO)
+
+
+def journal(*done: str) -> Journal:
+    """Complete phases as "1e", "2m"."""
+    phases = {"e": "Expand", "m": "Migrate", "c": "Contract"}
+    return Journal(phases=[DonePhase(d[0], phases[d[1]], "a", MOMENT, 1500) for d in done])
+
+
+def told(
+    done: Journal, through: Through = Through.MIGRATE, of: MigrationSource = BOTH
+) -> tuple[object, ...]:
+    """Current version, phase and applied count."""
+    found = facts(of, done, schedule(of, Asked(through), done.completed))
+    return found["current_version"], found["phase"], found["applied_count"]
+
+
+def test_the_phase_is_the_one_that_runs_or_else_the_last_that_was_done() -> None:
+    assert told(journal()) == (None, Phase.EXPAND, 0)
+    assert told(journal("1e")) == (None, Phase.EXPAND, 0)
+    assert told(journal("1e", "2e")) == ("002", Phase.MIGRATE, 1)
+    assert told(journal("1e", "2e", "1m", "2m")) == ("002", Phase.MIGRATE, 2)
+    whole = journal("1e", "2e", "1m", "2m")
+    assert told(whole, Through.CONTRACT) == ("002", Phase.CONTRACT, 2)
+    assert told(journal("1e", "2e"), Through.EXPAND) == ("002", Phase.EXPAND, 2)
+
+
+def test_a_version_counts_as_had_once_what_was_asked_for_of_it_is_done() -> None:
+    assert told(journal("1e", "2e"), Through.EXPAND)[0] == "002"
+    assert told(journal("1e"), Through.EXPAND)[0] == "001"
+
+
+def test_a_phase_is_complete_only_with_all_versions_and_phases_below() -> None:
+    def complete(done: Journal, version: str = "2") -> list[bool]:
+        return [is_complete(BOTH, done, Version(version), phase) for phase in Phase]
+
+    assert complete(journal("1e", "2e", "2m")) == [True, False, False]
+    assert complete(journal("1e", "2e", "1m", "2m")) == [True, True, False]
+    assert complete(journal("1e", "2e", "1m", "2m", "2c")) == [True, True, False]
+    assert complete(journal("1e", "2e", "1m", "2m", "1c")) == [True, True, True]
+    assert complete(journal("1e", "1m", "1c"), "1") == [True, True, True]
+
+
+def test_the_newest_versions_come_first_each_with_the_phases_that_have_files() -> None:
+    under_way = Journal(phases=journal("1e").phases, steps=[applied_part(TWO, 1)])
+    order = schedule(BOTH, Asked(Through.MIGRATE))
+    listed = facts(BOTH, under_way, order)["versions"]
+    assert isinstance(listed, tuple)
+    states = [(v.version, [(p.phase.value, p.state.value) for p in v.phases]) for v in listed]
+    assert states == [
+        ("002", [("Expand", "Running")]),
+        ("001", [("Expand", "Done"), ("Migrate", "Pending"), ("Contract", "Pending")]),
+    ]
+    assert listed[1].phases[0].duration_seconds == 1.5
