@@ -18,7 +18,16 @@ with step as (
         case
             when %(work)s::text is not null
                 then (
-                    select sum(pg_table_size(to_regclass(t.name)))
+                    select
+                        sum(
+                            coalesce(
+                                (
+                                    select sum(pg_table_size(p.relid))
+                                    from pg_partition_tree(to_regclass(t.name)) as p
+                                ),
+                                pg_table_size(to_regclass(t.name))
+                            )
+                        )
                     from unnest(%(work_tables)s::text []) as t (name)
                 )
         end

@@ -23,6 +23,7 @@ from pgstrata.core.names import LockedObject
 from pgstrata.engine.approvals import Approval, read_approvals
 from pgstrata.engine.control import CONTROL_VERSION, read_control
 from pgstrata.migrations.spec import SCHEMA_VERSION
+from pgstrata.migrations.versions import Version
 from pgstrata.pg.connect import connect
 from pgstrata.pg.session import Session
 from pgstrata.pg.target import Target, parse_url
@@ -110,7 +111,7 @@ async def _read(session: Session, object_: str, version: str | None) -> _History
     files = await session.all("migrations/read_file_texts", _File, object=object_)
     approvals = await read_approvals(session, LockedObject(object_))
     if version is not None:
-        wanted = ".".join(str(int(part)) for part in version.split("."))
+        wanted = Version(version).key
         phases = [p for p in phases if p.version == wanted]
         files = [f for f in files if f.version == wanted]
     return _History(object_, phases, files, approvals)
