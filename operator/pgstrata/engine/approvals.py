@@ -13,7 +13,7 @@ from pgstrata.core.names import LockedObject
 from pgstrata.pg.session import Session
 
 ALL = "all"
-"""What --approve says to agree to everything that is waited for."""
+"""What --approve says to agree to everything that is waited for. An annotation cannot: it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ async def settle_approvals(
 
     Args:
         waited_for: hashes with what they cover, for people.
-        offered: hashes that somebody agrees to, or ALL.
+        offered: hashes that somebody agrees to.
         by: who offers them.
     """
     known = {a.hash: a for a in await read_approvals(session, object_)}
@@ -72,15 +72,13 @@ async def settle_approvals(
             hashes=list(waited_for),
             whats=list(waited_for.values()),
         )
-    wanted = set(waited_for) if ALL in offered else set(waited_for) & set(offered)
+    wanted = set(waited_for) & set(offered)
     for hash_ in sorted(wanted):
         if hash_ not in known or known[hash_].is_open:
             await approve(session, object_.text, hash_, by)
     good = {a.hash for a in known.values() if a.approved_at and not a.consumed_at}
     stale = [
-        h
-        for h in offered
-        if h not in {ALL, *waited_for} and not (h in known and known[h].consumed_at)
+        h for h in offered if h not in waited_for and not (h in known and known[h].consumed_at)
     ]
     return Approvals(frozenset((good & set(waited_for)) | wanted), tuple(stale))
 

@@ -9,6 +9,7 @@ from pgstrata.core.api_status import KindStatus
 from pgstrata.core.interrupt import Interrupt
 from pgstrata.core.names import LockedObject
 from pgstrata.core.resource import Clock, ObjectKey, ObjectStore, RawResource
+from pgstrata.engine.approvals import ALL
 from pgstrata.engine.budget import ConnectionBudget
 from pgstrata.engine.claims import Owner
 from pgstrata.engine.exclusive import Exclusive, exclusive
@@ -51,8 +52,13 @@ class Context:
 
     @property
     def approved_hashes(self) -> frozenset[str]:
-        """What is agreed to, by the annotation or by the command line."""
-        return self.approve | self.raw.approved
+        """What is agreed to by hash, by the annotation or by the command line."""
+        return (self.approve - {ALL}) | self.raw.approved
+
+    @property
+    def approves_all(self) -> bool:
+        """Whether the command line agrees to whatever is waited for."""
+        return ALL in self.approve
 
     @property
     def owner(self) -> Owner:

@@ -86,6 +86,13 @@ class AdoptBaseline:
         """Recorded by execute, in its own transaction."""
 
 
+def as_counted(source: MigrationSource, journal: Journal, baseline: Version | None) -> Journal:
+    """Return the journal with what the baseline counts as applied: of that nothing is judged."""
+    if baseline is None or not journal.is_empty:
+        return journal
+    return AdoptBaseline(baseline, _up_to(source, baseline), journal).adopted
+
+
 def adopt(
     source: MigrationSource, journal: Journal, is_empty: bool, baseline: Version | None
 ) -> AdoptBaseline | None:
@@ -102,5 +109,9 @@ def adopt(
             f"spec.baseline is {baseline}, but the schema has no relation that could be adopted: "
             "take spec.baseline away, and all versions will be applied"
         )
-    versions = tuple(v for v in source.versions if v.version <= baseline)
+    versions = _up_to(source, baseline)
     return AdoptBaseline(baseline, versions, journal) if versions else None
+
+
+def _up_to(source: MigrationSource, baseline: Version) -> tuple[SourceVersion, ...]:
+    return tuple(v for v in source.versions if v.version <= baseline)

@@ -36,6 +36,11 @@ def is_gated(group: Group, file: MigrationFile, observed: ObservedSchema) -> boo
     return any(_is_gated(statement, file, observed) for statement in group.statements)
 
 
+def may_be_gated(group: Group) -> bool:
+    """Whether a group needs agreement as it is, or would if its tables were large."""
+    return any(map(_may_be_gated, group.statements))
+
+
 def approval_hash(version: SourceVersion, phase: Phase, schema: str) -> str:
     """Return the hash of what could be gated in one phase of one version."""
     return hash_of([schema, version.version.key, phase.value, *_parts(version, phase)])
@@ -70,10 +75,14 @@ def _is_gated(statement: FileStatement, file: MigrationFile, observed: ObservedS
     return any(observed.sizes.get(table, 0) > LARGE_BYTES for table in locked)
 
 
+def _may_be_gated(statement: FileStatement) -> bool:
+    return statement.what.is_destructive or stops_writers(statement)
+
+
 def _parts(version: SourceVersion, phase: Phase) -> Iterator[str]:
     for file in version.of_phase(phase):
         yield file.file
         for statement in file.statements:
-            if phase is Phase.CONTRACT or statement.what.is_destructive or stops_writers(statement):
+            if phase is Phase.CONTRACT or _may_be_gated(statement):
                 yield statement.checksum
                 yield str(statement.batch or "")

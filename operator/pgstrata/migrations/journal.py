@@ -104,6 +104,16 @@ class Journal:
             + [s.version for s in self.steps if s.is_applied]
         )
 
+    def has_begun(self, version: str, phase: str) -> bool:
+        """Whether anything of a version's phase was applied, by Version.key."""
+        return any((f.version, f.phase) == (version, phase) for f in self.files) or any(
+            s.is_applied and s.id.startswith(f"{version}/{phase}/") for s in self.steps
+        )
+
+    def has_adopted(self, version: str) -> bool:
+        """Whether a version counts as applied without having been run, by Version.key."""
+        return any(f.is_baseline and f.version == version for f in self.files)
+
     def has_applied(self, step: str) -> bool:
         """Whether a step was applied, by its id, also where its file is whole since."""
         if any(s.id == step and s.is_applied for s in self.steps):

@@ -15,7 +15,7 @@ from pgstrata.migrations.alone_step import RunAlone
 from pgstrata.migrations.backfill_step import RunBackfill
 from pgstrata.migrations.baseline import adopt
 from pgstrata.migrations.checks import check_history
-from pgstrata.migrations.gating import approval_hash, is_gated
+from pgstrata.migrations.gating import approval_hash, is_gated, may_be_gated
 from pgstrata.migrations.group_step import RunGroup
 from pgstrata.migrations.groups import Group, GroupKind, cut
 from pgstrata.migrations.index_step import BuildIndex
@@ -62,7 +62,7 @@ def make_plan(
     if baseline is not None:
         journal = baseline.adopted
     notices = check_history(source, journal)
-    order = schedule(source, wanted.asked)
+    order = schedule(source, wanted.asked, journal.completed)
     steps = _Planner(source, journal, observed, wanted).steps(order)
     if baseline is not None:
         steps.insert(0, baseline)
@@ -156,10 +156,13 @@ class _Planner:
         keeps = phase is Phase.CONTRACT and _keeps(version, self._journal)
         gate = self._gate(version, phase)
         gated = [is_gated(g, e.file, self._observed) for g, e in groups]
-        last_gated = max((n for n, is_ in enumerate(gated) if is_), default=None)
+        # What a table's size may yet gate needs the approval, too, that all of the phase has.
+        last_covered = max(
+            (n for n, (g, _) in enumerate(groups) if gated[n] or may_be_gated(g)), default=None
+        )
         for number, (group, entry) in enumerate(groups):
             approval = gate if gated[number] else None
-            consumes = gate if number == last_gated and not keeps else None
+            consumes = gate if number == last_covered and not keeps else None
             yield self._group_draft(group, entry, approval, consumes)
         if keeps:
             tables = tuple(sorted({t for t in self._kept_tables(version)}))
@@ -192,10 +195,7 @@ class _Planner:
 
     def _before(self, version: SourceVersion, phase: Phase) -> None:
         """A contract begins only where what it relies on still holds."""
-        key = version.version.key
-        begun = any(
-            s.is_applied and s.id.startswith(f"{key}/Contract/") for s in self._journal.steps
-        )
+        begun = self._journal.has_begun(version.version.key, phase.value)
         has_any = version.of_phase(phase) or _keeps(version, self._journal)
         if phase is Phase.CONTRACT and version.verify and has_any and not begun:
             gate = self._gate(version, phase)
@@ -211,7 +211,9 @@ class _Planner:
         moment = {Phase.MIGRATE: Moment.AFTER_MIGRATE, Phase.CONTRACT: Moment.AFTER_CONTRACT}.get(
             phase
         )
-        if moment is None or not version.verify:
+        if moment is None or not version.verify or self._journal.has_adopted(version.version.key):
+            return
+        if phase is Phase.MIGRATE and self._is_contracted(version):
             return
         if phase is Phase.CONTRACT and not version.of_phase(phase):
             return
@@ -219,6 +221,10 @@ class _Planner:
         if step.key not in self._journal.verified:
             self._flush()
             self._steps.append(step)
+
+    def _is_contracted(self, version: SourceVersion) -> bool:
+        """Whether what its verify files may speak of after Migrate may be gone since."""
+        return self._journal.has_begun(version.version.key, Phase.CONTRACT.value)
 
     def _kept_tables(self, version: SourceVersion) -> Iterator[TableName]:
         """The tables that a version's backfills change."""
@@ -278,12 +284,15 @@ def _not_asked_for(
     source: MigrationSource, journal: Journal, observed: ObservedSchema, wanted: Wanted
 ) -> Iterator[Outline]:
     completed = journal.completed
+    applied = {(f.version, f.file) for f in journal.files}
     for version in source.versions:
         if wanted.asked.includes(version.version, Phase.CONTRACT):
             continue
         if (version.version.key, Phase.CONTRACT.value) in completed:
             continue
         for file in version.of_phase(Phase.CONTRACT):
+            if (file.version.key, file.file) in applied:
+                continue
             for group, entry in entries(file, journal.applied_statements(file)):
                 outline = outline_of(group, entry, observed, wanted.schema)
                 yield replace(outline, gates=(Gate.CONTRACT,))

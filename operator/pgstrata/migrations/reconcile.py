@@ -17,7 +17,12 @@ from pgstrata.core.resource import APPROVE_ANNOTATION, ObjectKey, RawResource, R
 from pgstrata.engine.approvals import Approvals, settle_approvals
 from pgstrata.engine.claims import CLI_CLUSTER, check_claim, owner_of, release_claim, write_claim
 from pgstrata.engine.context import Context
-from pgstrata.engine.control import CONTROL_VERSION, ensure_control, read_control
+from pgstrata.engine.control import (
+    CONTROL_VERSION,
+    ensure_control,
+    read_control,
+    settled_control,
+)
 from pgstrata.engine.drive import KindHandler
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.gates import Gates
@@ -26,6 +31,7 @@ from pgstrata.engine.progress import Progress
 from pgstrata.engine.remains import collect_remains
 from pgstrata.engine.run import run
 from pgstrata.migrations.backfill_check import judge_backfills
+from pgstrata.migrations.baseline import as_counted
 from pgstrata.migrations.dependencies import dependency_keys, what_comes_first
 from pgstrata.migrations.journal import Journal, read_journal
 from pgstrata.migrations.leftovers import discard_unwanted
@@ -38,7 +44,7 @@ from pgstrata.migrations.plan import (
     pending_statements,
 )
 from pgstrata.migrations.projection import facts, is_complete
-from pgstrata.migrations.schedule import Schedule, asked_by, schedule
+from pgstrata.migrations.schedule import asked_by, schedule
 from pgstrata.migrations.source import MigrationSource, read_source
 from pgstrata.migrations.spec import SCHEMA_VERSION, Approval, Phase, SchemaVersionSpec
 from pgstrata.migrations.versions import Version
@@ -67,7 +73,6 @@ class _Subject:
     resource: Resource[SchemaVersionSpec]
     ctx: Context
     source: MigrationSource
-    order: Schedule
     wanted: Wanted
     suspended: str | None
     waits_for: str | None
@@ -115,7 +120,6 @@ async def _subject(resource: Resource[SchemaVersionSpec], ctx: Context, target: 
         resource,
         ctx,
         source,
-        schedule(source, asked),
         Wanted(
             schema=spec.schema_name,
             asked=asked,
@@ -178,7 +182,7 @@ def _gates(subject: _Subject, seen: _Seen) -> Gates:
 async def _look(session: Session, subject: _Subject) -> _Seen:
     """Read claim, journal and catalog; make the plan; refuse what cannot be carried out."""
     ctx, object_ = subject.ctx, subject.object
-    await ensure_control(session, take_over=ctx.take_over)
+    await _control(session, subject)
     must_claim = await check_claim(
         await owner_of(session, object_),
         ctx.owner,
@@ -190,28 +194,39 @@ async def _look(session: Session, subject: _Subject) -> _Seen:
     _project(subject, journal)
     plan = await _plan(session, subject.source, journal, subject.wanted)
     waited_for = approvals_wanted(plan)
-    approvals = Approvals(frozenset(), ())
-    if waited_for:
-        approvals = await settle_approvals(
-            session, object_, waited_for, ctx.approved_hashes, by=f"{ctx.cluster}/{ctx.raw.key}"
-        )
+    offered = ctx.approved_hashes | (waited_for.keys() if ctx.approves_all else frozenset())
+    approvals = await settle_approvals(
+        session, object_, waited_for, offered, by=f"{ctx.cluster}/{ctx.raw.key}"
+    )
     ctx.report.know(plan=plan_status(plan, approved=approvals.approved))
     for notice in plan.notices:
         await ctx.report.event(Reason.PROGRESSING, notice, warning=True)
     return _Seen(journal, plan, approvals, must_claim)
 
 
+async def _control(session: Session, subject: _Subject) -> None:
+    """Put the control schema in place; of a suspended database it is left as it is."""
+    if not session.target.suspended:
+        await ensure_control(session, take_over=subject.ctx.take_over)
+    elif await settled_control(session) is None:
+        raise Suspended(
+            f"{subject.suspended}; its control schema is not what this release needs, and is put "
+            "in place at the end of that"
+        )
+
+
 async def _plan(
     session: Session, source: MigrationSource, journal: Journal, wanted: Wanted
 ) -> VersionPlan:
-    order = schedule(source, wanted.asked)
-    every = list(pending_statements(source, journal))
+    counted = as_counted(source, journal, wanted.baseline)
+    order = schedule(source, wanted.asked, counted.completed)
+    every = list(pending_statements(source, counted))
     notes = await judge_backfills(session, every)
     observed = await observe_schema(session, source, wanted.schema, every, notes)
     plan = make_plan(source, journal, observed, wanted)
     if plan.steps or plan.shown:
         await check_syntax(session, every)
-        pending = [s for _, s in pending_statements(source, journal, order)]
+        pending = [s for _, s in pending_statements(source, counted, order)]
         if pending:
             check_rights(session, observed, pending, wanted.schema)
     return plan
@@ -266,7 +281,8 @@ def _database(resource: Resource[SchemaVersionSpec]) -> ObjectKey:
 def _project(subject: _Subject, journal: Journal) -> None:
     """Put what the journal says into the status, and the conditions for `kubectl wait`."""
     source, report = subject.source, subject.ctx.report
-    report.know(**facts(source, journal, subject.order))
+    order = schedule(source, subject.wanted.asked, journal.completed)
+    report.know(**facts(source, journal, order))
     for condition, phase in _CONDITIONS.items():
         done = is_complete(source, journal, source.target, phase)
         holds = ConditionStatus.TRUE if done else ConditionStatus.FALSE

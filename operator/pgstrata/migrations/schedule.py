@@ -5,7 +5,7 @@ All Expand, then all Migrate, then all Contract, each in version order, as far a
 all phases of its version before any later version starts. Called by plan.py and projection.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from pgstrata.core.errors import InvalidSpec
@@ -54,14 +54,25 @@ def asked_by(spec: SchemaVersionSpec) -> Asked:
     return Asked(spec.through, limit)
 
 
-def schedule(source: MigrationSource, asked: Asked) -> Schedule:
-    """Return what is to run up to the target, whether it was run already or not."""
+def schedule(
+    source: MigrationSource, asked: Asked, completed: Collection[tuple[str, str]] = ()
+) -> Schedule:
+    """Return what is to run up to the target, whether it was run already or not.
+
+    Args:
+        completed: Version.key and phase of what is complete: a barrier behind which all is done
+            holds nothing, whatever is asked for now.
+    """
     phases: list[tuple[SourceVersion, Phase]] = []
     segments = _segments(source.versions)
     for number, segment in enumerate(segments):
         phases += [(v, p) for p in Phase for v in segment if asked.includes(v.version, p)]
         last = segment[-1]
-        missing = [p for p in last.phases if not asked.includes(last.version, p)]
+        missing = [
+            p
+            for p in last.phases
+            if not asked.includes(last.version, p) and (last.version.key, p.value) not in completed
+        ]
         if missing and number + 1 < len(segments):
             after = segments[number + 1][0].version
             return Schedule(
