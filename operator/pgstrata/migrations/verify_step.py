@@ -9,7 +9,7 @@ asked anew.
 from dataclasses import dataclass
 from enum import Enum
 
-from pgstrata.core.errors import VerificationFailed
+from pgstrata.core.errors import MigrationFailed, ReadOnlyDatabase, VerificationFailed
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.plan import Gate, Outline
@@ -83,6 +83,11 @@ class VerifyVersion:
             columns, rows = await session.read_only(verbatim(statement.text), _ROWS_READ)
         except StatementFailed as error:
             raise explain(error, file, statement, session, standing=statement.index) from error
+        except ReadOnlyDatabase as error:  # not the server is, the transaction is
+            raise MigrationFailed(
+                f"{file.place(statement)}: the query writes, and a verify file may only read "
+                "(SQLSTATE 25006)"
+            ) from error
         finally:
             if session.is_open:
                 await session.limit(StatementClass.LOOK)

@@ -7,7 +7,7 @@ connection of engine/exclusive.py. Errors come translated (pg/failures.py).
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import LiteralString, TypeVar
 
@@ -178,15 +178,22 @@ class Session:
     async def read_only(
         self, text: Verbatim, limit: int
     ) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-        """Run one query in a READ ONLY transaction; return its columns and the first rows."""
+        """Run one query in a READ ONLY transaction; return its columns and the first rows.
+
+        No more than these are read, however many there are: the query is cancelled then.
+        """
+        rows: list[tuple[object, ...]] = []
         async with self.rolled_back(), self._deadline():
             await self._connection.execute("SET TRANSACTION READ ONLY")
             cursor = self._connection.cursor(row_factory=tuple_row)
-            await cursor.execute(text, prepare=False)
-            if cursor.description is None:
-                return (), []
-            columns = tuple(column.name for column in cursor.description)
-            return columns, await cursor.fetchmany(limit)
+            stream = cursor.stream(text)
+            async with aclosing(stream) as found:  # type: ignore[type-var]  # it is a generator
+                async for row in found:
+                    rows.append(row)
+                    if len(rows) >= limit:
+                        break
+            columns = tuple(column.name for column in cursor.description or ())
+        return columns, rows
 
     async def parse(self, text: str) -> None:
         """Let the server parse one statement without running it. Raises StatementFailed."""
