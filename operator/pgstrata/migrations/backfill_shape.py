@@ -175,7 +175,13 @@ class _Reader:
 
     async def reads_its_targets(self) -> bool:
         """Whether what is set depends on what was set before."""
-        return not await self.stands_without(self.statement.targets, self.statement.inputs)
+        return self.reads_its_row or not await self.stands_without(self.statement.targets, self.statement.inputs)
+
+    @property
+    def reads_its_row(self) -> bool:
+        """Whether it takes the row as a whole, which no absence of a column shows."""
+        statement = self.statement
+        return statement.names_its_row and statement.alias not in self.table.columns
 
     async def guards(self) -> tuple[str, ...]:
         """The conditions that look at the targets: `category IS NULL`."""
@@ -216,6 +222,8 @@ async def _keep(
     try:
         if reader.statement.is_delete:
             raise KeepRefused("a DELETE has nothing that could be kept")
+        if reader.reads_its_row:
+            raise KeepRefused("it reads the row as a whole, with the columns that it sets")
         if not is_plain:
             raise KeepRefused("what is set depends on what was set before")
         if is_volatile:

@@ -45,6 +45,7 @@ from pgstrata.migrations.plan import (
 )
 from pgstrata.migrations.projection import facts, is_complete
 from pgstrata.migrations.schedule import asked_by, schedule
+from pgstrata.migrations.settings import restore
 from pgstrata.migrations.source import MigrationSource, read_source
 from pgstrata.migrations.spec import SCHEMA_VERSION, Approval, Phase, SchemaVersionSpec
 from pgstrata.migrations.versions import Version
@@ -151,15 +152,21 @@ async def _carry_out(work: Exclusive, subject: _Subject) -> _Seen:
             await run(seen.plan, work, ctx, _gates(subject, seen))
         except PgstrataError as error:
             with suppress(PgstrataError):  # the failure counts, not that it cannot be drawn
-                _project(subject, await read_journal(work.session, subject.object))
+                await _project_again(work, subject)
             if not isinstance(error, NotNow) or len(seen.plan.steps) == steps_left:
                 raise
             steps_left = len((await _look(work.session, subject)).plan.steps)
             if steps_left == len(seen.plan.steps):
                 raise
             continue
-        _project(subject, await read_journal(work.session, subject.object))
+        await _project_again(work, subject)
         return seen
+
+
+async def _project_again(work: Exclusive, subject: _Subject) -> None:
+    """Put into the status what the steps have done."""
+    await restore(work, subject.spec.schema_name)
+    _project(subject, await read_journal(work.session, subject.object))
 
 
 def _gates(subject: _Subject, seen: _Seen) -> Gates:

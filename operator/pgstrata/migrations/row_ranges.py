@@ -7,6 +7,7 @@ position: in blocks a number of block * UNITS + row, by key the last key that be
 by backfill_batches.py.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -20,6 +21,7 @@ UNITS = 2048
 """Positions that a block of the table has: more than it can have rows."""
 _ROWS = "pgstrata_rows"
 _LOW, _HIGH = "pgstrata:low:{}", "pgstrata:high:{}"
+_MARK = re.compile(r"'pgstrata:(low|high):(\d+)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +230,13 @@ class KeyRanges:
         known = (position is None, skips)
         if known not in self._texts:
             self._texts[known] = self._template(from_start=position is None, skips=skips)
-        text = self._texts[known]
-        for name, values in ((_LOW, position or ()), (_HIGH, end)):
-            for number, value in enumerate(values):
-                text = text.replace(literal(name.format(number)), literal(value))
-        return verbatim(text)
+        values = {"low": position or (), "high": end}
+
+        def bound(mark: re.Match[str]) -> str:
+            return literal(values[mark[1]][int(mark[2])])
+
+        # All at once: a key may look like a mark itself.
+        return verbatim(_MARK.sub(bound, self._texts[known]))
 
     def _template(self, *, from_start: bool, skips: bool) -> str:
         statement = self.shape.statement

@@ -40,6 +40,13 @@ async def settle(work: Exclusive, schema: str, file: MigrationFile, group: Group
     work.session.settled = wanted
 
 
+async def restore(work: Exclusive, schema: str) -> None:
+    """Make the settings our own again, whatever a file has set: reading the journal relies on
+    DateStyle, and finding tables on search_path."""
+    if work.session.settled:
+        await work.session.reset(schema=schema)
+
+
 def unsettle(work: Exclusive, group: Group) -> None:
     """Note that a group has run which may have changed settings by itself."""
     if any(_may_set(s) for s in group.statements):

@@ -60,6 +60,8 @@ class BatchStatement:
     it twice is doing it once."""
     conditions: tuple[str, ...]
     """The WHERE clause, cut at its outermost ANDs."""
+    names_its_row: bool
+    """The table's name stands where a value does: `to_jsonb(t)`, unless it is a column's too."""
     functions: frozenset[str]
     """Names of the functions that are called anywhere in it."""
     asks_time: bool
@@ -160,12 +162,22 @@ def read_batch_statement(text: str) -> BatchStatement:
             for text in _inputs(value, target, name)
         ),
         conditions=tuple(_conditions(node)),
+        names_its_row=any(_is_row(found, name) for found in walk(node)),
         functions=frozenset(
             function_call(found).name for found in walk(node) if node_type(found) == "FuncCall"
         ),
         asks_time=bool(asked - _OF_THE_SESSION),
         asks_user=bool(asked & _OF_THE_SESSION),
     )
+
+
+def _is_row(found: Any, table: str) -> bool:
+    """Whether it is the table's name alone, or with a star: the row as a whole."""
+    if node_type(found) != "ColumnRef" or not found.fields:
+        return False
+    first, *rest = found.fields
+    is_star = [field.WhichOneof("node") for field in rest] == ["a_star"]
+    return first.string.sval == table and (not rest or is_star)
 
 
 def _refuse(node: Any) -> None:
