@@ -14,6 +14,13 @@ from tests.testbed.declarations import managed_database, schema_version
 from tests.testbed.postgres import PostgresServer
 
 
+TRIGGERS = """
+SELECT count(*) FROM pg_trigger AS t JOIN pg_class AS c ON t.tgrelid = c.oid
+JOIN pg_namespace AS n ON c.relnamespace = n.oid
+WHERE n.nspname = %s AND tgname LIKE 'zzz\\_pgstrata\\_%%' AND tgparentid = 0
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """All shapes after one run."""
@@ -51,13 +58,10 @@ def test_a_backfill_makes_the_rows_that_its_statement_makes(applied: Applied, na
     shape = SHAPES[name]
     _, reason, message = applied.ended.said(name=name.replace("_", "-"))
     assert reason == "Succeeded", message
-    database = applied.database
-    assert database.psql(f'SET search_path = "{name}"; SELECT {shape.holds}') == "t\n"
-    triggers = database.psql(
-        "SELECT count(*) FROM pg_trigger AS t JOIN pg_class AS c ON t.tgrelid = c.oid "
-        f"WHERE c.relnamespace = quote_ident('{name}')::regnamespace AND tgname LIKE 'zzz_pgstrata_%' "
-        "AND tgparentid = 0"
-    )
-    assert triggers == f"{int(shape.keeps)}\n"
-    left = f"SELECT count(*) FROM pgstrata.cursor WHERE object LIKE '%{name}'"
-    assert database.psql(left) == "0\n"
+    with applied.database.connect() as connection:
+        connection.execute(f'SET search_path = "{name}"'.encode())
+        assert connection.execute(f"SELECT {shape.holds}".encode()).fetchall() == [(True,)]
+        triggers = connection.execute(TRIGGERS, (name,)).fetchall()
+        assert triggers == [(int(shape.keeps),)]
+        left = connection.execute("SELECT id FROM pgstrata.cursor WHERE object LIKE %s", (f"%{name}",))
+        assert left.fetchall() == []

@@ -55,8 +55,7 @@ class RunBackfill:
         shape = await self._shape(work)
         await start_step(work, self.entry, None)
         failpoint("backfill.started")
-        if shape.keep is not None:
-            await ensure_keep(work, progress, self.entry, shape.keep, self.schema)
+        await ensure_keep(work, progress, self.entry, shape.keep)
         failpoint("backfill.kept")
         await _Passes(self, work, progress, shape).run()
 

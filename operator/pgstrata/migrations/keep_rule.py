@@ -23,6 +23,8 @@ from pgstrata.pg.quoting import quoted
 from pgstrata.pg.session import Session
 
 _TAG = "$pgstrata$"
+_DECIDING = ("TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits")
+"""Settings that casts depend on."""
 
 
 class KeepRefused(MigrationFailed):
@@ -54,17 +56,22 @@ class KeepRule:
         digest = hashlib.sha256(f"{object_}:{step}:{self.statement.parsed.text}".encode())
         return f"keep_{digest.hexdigest()[:12]}"
 
-    def function_text(self, name: str, schema: str) -> str:
+    def function_text(self, name: str, search_path: str) -> str:
         """Return the CREATE FUNCTION statement.
 
         SECURITY DEFINER: the application's role need not have rights on what the statement reads.
+        Its settings are those of the backfill's session, where they may decide what is set.
+
+        Args:
+            search_path: as the session shows it; pg_temp is put last, whoever may write there.
         """
-        path = ", ".join(dict.fromkeys((quoted(schema), quoted("public"), "pg_temp")))
+        settings = "".join(f" SET {setting} FROM CURRENT" for setting in _DECIDING)
         body = self._body()
         tag = _TAG if _TAG not in body else "$pgstrata_keep$"
         return (
             f"CREATE OR REPLACE FUNCTION {quoted('pgstrata', name)}() RETURNS trigger\n"
-            f"LANGUAGE plpgsql SECURITY DEFINER SET search_path = {path} AS {tag}\n{body}{tag}"
+            f"LANGUAGE plpgsql SECURITY DEFINER SET search_path = {search_path}, pg_temp{settings} "
+            f"AS {tag}\n{body}{tag}"
         )
 
     def trigger_text(self, name: str, schema: str, table: str) -> str:
@@ -79,6 +86,7 @@ class KeepRule:
     def _body(self) -> str:
         return f"""#variable_conflict use_column
 declare
+    given record := NEW;
     wanted record;
     before record;
 begin
@@ -105,9 +113,11 @@ begin
     end if;
     return NEW;
 exception
-    when data_exception or cardinality_violation or raise_exception
-        or syntax_error_or_access_rule_violation then
-        return NEW;  -- the backfill finds the row and names it
+    when transaction_rollback or insufficient_resources or object_not_in_prerequisite_state
+        or operator_intervention or system_error then
+        raise;
+    when others or assert_failure then
+        return given;  -- the backfill finds the row and names it
 end
 """
 

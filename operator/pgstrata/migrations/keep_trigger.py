@@ -24,16 +24,21 @@ from pgstrata.pg.timeouts import Limits, StatementClass, limits_of
 
 
 async def ensure_keep(
-    work: Exclusive, progress: Progress, entry: Entry, rule: KeepRule, schema: str
+    work: Exclusive, progress: Progress, entry: Entry, rule: KeepRule | None
 ) -> None:
     """Make the trigger, unless it is there; one for another text of the same step goes.
 
     Args:
-        schema: where the expressions' names are looked up first.
+        rule: None: there shall be none.
     """
+    owned = [o for o in await list_owned(work.session, work.fence.object) if o.step == entry.id]
+    if rule is None:
+        if owned:
+            await drop_keep(work, progress, owned)
+        return
     table = rule.table
     name = rule.name(work.fence.object, entry.id)
-    owned = [o for o in await list_owned(work.session, work.fence.object) if o.step == entry.id]
+    [(search_path,)] = await work.session.rows_of("select current_setting('search_path')")
     stale = [o for o in owned if o.name != name]
     if not stale and any(o.name == name and o.table_oid == table.oid for o in owned):
         return
@@ -49,7 +54,7 @@ async def ensure_keep(
             failpoint("keep.locked")
             if stale:
                 await drop_owned(work.session, stale, limits)
-            await work.session.execute(verbatim(rule.function_text(name, schema)))
+            await work.session.execute(verbatim(rule.function_text(name, str(search_path))))
             await work.session.execute(verbatim(rule.trigger_text(name, table.schema, table.name)))
             await work.session.execute(
                 compose(
