@@ -175,7 +175,9 @@ class _Reader:
 
     async def reads_its_targets(self) -> bool:
         """Whether what is set depends on what was set before."""
-        return self.reads_its_row or not await self.stands_without(self.statement.targets, self.statement.inputs)
+        return self.reads_its_row or not await self.stands_without(
+            self.statement.targets, self.statement.inputs
+        )
 
     @property
     def reads_its_row(self) -> bool:

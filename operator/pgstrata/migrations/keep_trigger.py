@@ -93,13 +93,16 @@ async def drop_keep(work: Exclusive, progress: Progress, owned: list[Owned]) -> 
 
 @dataclass(frozen=True, slots=True)
 class DropKeep:
-    """End what a version's backfills kept: the last step of its contract."""
+    """End what a version's backfills kept: the last step of its contract, or the one before columns
+    of their tables go."""
 
     version: Version
     tables: tuple[TableName, ...]
     completes: tuple[PhaseMark, ...]
+    approval: str | None = None
+    """The hash that must be agreed to first."""
     consumes: str | None = None
-    """The approval that it needs and carries out."""
+    """The approval that is carried out with it."""
     gates: tuple[Gate, ...] = ()
 
     @property
@@ -110,7 +113,7 @@ class DropKeep:
             tables=self.tables,
             lock=LockMode.ACCESS_EXCLUSIVE.sql,
             gates=self.gates,
-            approval=self.consumes,
+            approval=self.approval,
         )
 
     async def probe(self, work: Exclusive) -> bool:
@@ -126,7 +129,8 @@ class DropKeep:
             limits = _limits(work, lock_ms)
             async with work.group(limits):
                 await drop_owned(work.session, owned, limits)
-                await finish_phases(work, self.completes, self.consumes)
+                if self.completes:
+                    await finish_phases(work, self.completes, self.consumes)
                 failpoint("keep.before_drop_commit")
             failpoint("keep.dropped")
 

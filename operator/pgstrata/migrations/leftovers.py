@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.plan import Plan
 from pgstrata.engine.progress import Progress
+from pgstrata.migrations.backfill_step import RunBackfill
 from pgstrata.migrations.index_step import BuildIndex
 from pgstrata.migrations.journal import Journal
 from pgstrata.migrations.keep_trigger import drop_keep
@@ -31,7 +32,7 @@ async def discard_unwanted(
     The trigger of a backfill that was applied stays until the contract of its version.
     """
     await _discard_indexes(work, plan)
-    planned = {step.outline.id for step in plan.steps}
+    planned = {step.outline.id for step in plan.steps if isinstance(step, RunBackfill)}
     unwanted = [
         owned
         for owned in journal.owned

@@ -31,6 +31,7 @@ from pgstrata.migrations.spec import Phase
 from pgstrata.migrations.verify_step import Moment, VerifyVersion
 from pgstrata.migrations.versions import Version
 from pgstrata.pg.batch_statement import read_batch_statement
+from pgstrata.pg.classification import StatementKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +161,30 @@ class _Planner:
         last_covered = max(
             (n for n, (g, _) in enumerate(groups) if gated[n] or may_be_gated(g)), default=None
         )
+        tables = tuple(sorted(set(self._kept_tables(version)))) if keeps else ()
+        ends = next((n for n, (g, _) in enumerate(groups) if self._ends(g, tables)), len(groups))
+        drop = _drop_draft(version, tables, gate, self._gates(gate), is_last=ends == len(groups))
         for number, (group, entry) in enumerate(groups):
+            if keeps and number == ends:
+                yield drop
             approval = gate if gated[number] else None
-            consumes = gate if number == last_covered and not keeps else None
-            yield self._group_draft(group, entry, approval, consumes)
-        if keeps:
-            tables = tuple(sorted({t for t in self._kept_tables(version)}))
-            yield _Draft(
-                lambda marks: DropKeep(version.version, tables, marks, gate, self._gates(gate))
-            )
+            is_last = number == last_covered and not (keeps and ends == len(groups))
+            yield self._group_draft(group, entry, approval, gate if is_last else None)
+        if keeps and ends == len(groups):
+            yield drop
+
+    def _ends(self, group: Group, tables: Sequence[TableName]) -> bool:
+        """Whether a group takes away or retypes columns of tables that have kept triggers.
+
+        PostgreSQL refuses that for a column which a trigger names: the triggers go first.
+        """
+        return any(
+            table_name(lock.table, self._observed, self._wanted.schema) in tables
+            for statement in group.statements
+            if statement.what.kind is StatementKind.DDL
+            and (statement.what.is_destructive or statement.what.rewrites)
+            for lock in statement.what.locks
+        )
 
     def _group_draft(
         self, group: Group, entry: Entry, approval: str | None, consumes: str | None
@@ -252,6 +268,19 @@ def entries(file: MigrationFile, applied: int) -> Iterator[tuple[Group, Entry]]:
                 completes=(),
             ),
         )
+
+
+def _drop_draft(
+    version: SourceVersion,
+    tables: tuple[TableName, ...],
+    approval: str | None,
+    gates: tuple[Gate, ...],
+    *,
+    is_last: bool,
+) -> _Draft:
+    """The step that drops a version's kept triggers; the last of its contract where it may be."""
+    consumes = approval if is_last else None
+    return _Draft(lambda marks: DropKeep(version.version, tables, marks, approval, consumes, gates))
 
 
 def _step(outline: Outline, group: Group, entry: Entry, schema: str) -> Step:
