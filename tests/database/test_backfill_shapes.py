@@ -13,7 +13,6 @@ from tests.testbed.database import Database
 from tests.testbed.declarations import managed_database, schema_version
 from tests.testbed.postgres import PostgresServer
 
-
 TRIGGERS = """
 SELECT count(*) FROM pg_trigger AS t JOIN pg_class AS c ON t.tgrelid = c.oid
 JOIN pg_namespace AS n ON c.relnamespace = n.oid
@@ -46,7 +45,11 @@ def applied(postgres: PostgresServer, shared_command_line: CommandLine) -> Itera
     ]
     try:
         ended = shared_command_line.apply(
-            [managed_database(maxConnections=40), *documents], database.uri, "--approve", "all", timeout="60s"
+            [managed_database(maxConnections=40), *documents],
+            database.uri,
+            "--approve",
+            "all",
+            timeout="60s",
         )
         yield Applied(database, ended)
     finally:
@@ -63,5 +66,7 @@ def test_a_backfill_makes_the_rows_that_its_statement_makes(applied: Applied, na
         assert connection.execute(f"SELECT {shape.holds}".encode()).fetchall() == [(True,)]
         triggers = connection.execute(TRIGGERS, (name,)).fetchall()
         assert triggers == [(int(shape.keeps),)]
-        left = connection.execute("SELECT id FROM pgstrata.cursor WHERE object LIKE %s", (f"%{name}",))
+        left = connection.execute(
+            "SELECT id FROM pgstrata.cursor WHERE object LIKE %s", (f"%{name}",)
+        )
         assert left.fetchall() == []

@@ -238,8 +238,7 @@ CASES: dict[str, tuple[LiteralString, LiteralString, list[tuple[object, ...]]]] 
         [("y", "Y"), ("z", "Z")],
     ),
     "a replica's session": (
-        "SET LOCAL session_replication_role = replica;"
-        "INSERT INTO guarded (id, a) VALUES (1, 'x')",
+        "SET LOCAL session_replication_role = replica;INSERT INTO guarded (id, a) VALUES (1, 'x')",
         "SELECT b FROM guarded",
         [("X",)],
     ),
@@ -256,8 +255,7 @@ CASES: dict[str, tuple[LiteralString, LiteralString, list[tuple[object, ...]]]] 
         [("2026-01-01",)],
     ),
     "a session of another search_path": (
-        "SET LOCAL search_path = pg_catalog;"
-        "INSERT INTO public.joined (id, other_id) VALUES (1, 1)",
+        "SET LOCAL search_path = pg_catalog;INSERT INTO public.joined (id, other_id) VALUES (1, 1)",
         "SELECT v FROM public.joined",
         [("one",)],
     ),
@@ -271,9 +269,7 @@ CASES: dict[str, tuple[LiteralString, LiteralString, list[tuple[object, ...]]]] 
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_the_trigger_makes_of(
-    application: psycopg.Connection[TupleRow], case: str
-) -> None:
+def test_what_the_trigger_makes_of(application: psycopg.Connection[TupleRow], case: str) -> None:
     statements, query, expected = CASES[case]
     application.execute(statements)
     assert application.execute(query).fetchall() == expected

@@ -1,4 +1,4 @@
-"""When a kept trigger comes and goes: with the backfill, its mending, its contract, its resource."""
+"""When a kept trigger comes and goes: with backfill, mending, contract and resource."""
 
 import pytest
 

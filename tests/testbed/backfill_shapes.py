@@ -25,7 +25,8 @@ class Shape:
 
     def files(self) -> dict[str, str]:
         """The migration."""
-        return {"1_b.migrate.sql": f"{self.before}\n-- pgstrata: batch {self.options}\n{self.statement};\n"}
+        directive = f"-- pgstrata: batch {self.options}"
+        return {"1_b.migrate.sql": f"{self.before}\n{directive}\n{self.statement};\n"}
 
 
 def filled(columns: str, values: str, rows: int = 20) -> str:
@@ -81,7 +82,7 @@ SHAPES: Mapping[str, Shape] = {
     "uuid": Shape(_keyed("uuid", "gen_random_uuid()"), _SET, _DONE, "size=3 keep=never", False),
     "char_n": Shape(_keyed("char(5)", "chr(64 + i)"), _SET, _DONE, "size=3 keep=never", False),
     "quoted_char": Shape(
-        _keyed('"char"', "chr(64 + i)::\"char\""), _SET, _DONE, "size=3 keep=never", False
+        _keyed('"char"', 'chr(64 + i)::"char"'), _SET, _DONE, "size=3 keep=never", False
     ),
     "times": Shape(
         _keyed("timestamptz", "'2026-03-29 00:30+00'::timestamptz + i * interval '10 min'"),
@@ -113,15 +114,13 @@ SHAPES: Mapping[str, Shape] = {
     ),
     "mixed_case": Shape(
         'CREATE TABLE "My T" ("The Key" int PRIMARY KEY, "A, b" text, "B" text);'
-        'INSERT INTO "My T" SELECT i, \'a\' || i FROM generate_series(1, 20) AS i;',
+        "INSERT INTO \"My T\" SELECT i, 'a' || i FROM generate_series(1, 20) AS i;",
         'UPDATE "My T" SET "B" = upper("A, b") WHERE "B" IS NULL',
         '(SELECT bool_and("B" = upper("A, b")) FROM "My T")',
         'key="The Key" size=3',
     ),
     "other_unique": Shape(
-        filled(
-            "id int, c int NOT NULL UNIQUE, a text, b text", "NULL, i, 'a' || i, NULL"
-        ),
+        filled("id int, c int NOT NULL UNIQUE, a text, b text", "NULL, i, 'a' || i, NULL"),
         _SET,
         _DONE,
         "key=c size=3 keep=never",

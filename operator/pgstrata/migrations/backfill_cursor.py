@@ -15,7 +15,7 @@ class Cursor:
     """One backfill's place in its table."""
 
     checksum: str
-    """Of the statement: of another one nothing is done yet."""
+    """Of the statement, and by what it goes: see `mark`."""
     pass_: int
     position: Position | None
     """All up to here is done in this pass; None: nothing."""
@@ -26,7 +26,7 @@ class Cursor:
     """Changed in all passes."""
     pass_rows: int
     remaining: int | None
-    """Rows that were still to be changed when the pass before had ended."""
+    """The fewest rows that were still to be changed when a pass before had ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,17 @@ class _Row:
     remaining: int | None
 
 
-async def read_cursor(work: Exclusive, id_: str, checksum: str) -> Cursor | None:
-    """Return the place that an earlier run reached with this very statement, or None."""
+def mark(checksum: str, way: str) -> str:
+    """Return what a cursor is known by: the statement, and the key or blocks that it goes by."""
+    return f"{checksum} {way}"
+
+
+async def read_cursor(work: Exclusive, id_: str) -> Cursor | None:
+    """Return the place that an earlier run reached, whatever the statement then was; or None."""
     row = await work.session.one_or_none(
         "migrations/read_cursor", _Row, object=work.fence.object.text, id=id_
     )
-    if row is None or row.checksum != checksum:
+    if row is None:
         return None
     return Cursor(
         checksum=row.checksum,

@@ -20,12 +20,16 @@ class Pace:
 
     size: int
     largest: int
+    """Where the size is fixed: that size, which it comes back to after it had to be smaller."""
     is_fixed: bool = False
     _average: float | None = None
 
     def took(self, seconds: float, size: int) -> None:
         """Learn from a batch of `size` that ended well."""
-        if self.is_fixed or size < self.size:
+        if self.is_fixed:
+            self.size = min(self.largest, self.size * 2)
+            return
+        if size < self.size:
             return  # the last of a table says nothing
         old = seconds if self._average is None else self._average
         self._average = _NEW_SHARE * seconds + (1 - _NEW_SHARE) * old

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pgstrata.core.errors import MigrationFailed
 from pgstrata.migrations.backfill_table import BackfillTable, KeyColumn, NoKey
 from pgstrata.migrations.batch_directive import BatchOptions, Keep
-from pgstrata.migrations.keep_rule import KeepRefused, KeepRule, keep_rule
+from pgstrata.migrations.keep_rule import KeepRefused, KeepRule, Volatility, keep_rule
 from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement, row
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
 from pgstrata.pg.quoting import quoted, quoted_relation
@@ -61,13 +61,6 @@ class BackfillShape:
         return self.keep is not None and self.may_repeat and self.table.relkind == "r"
 
 
-@dataclass(frozen=True, slots=True)
-class _Volatility:
-    name: str
-    is_volatile: bool
-    is_of_its_time: bool
-
-
 async def read_shape(session: Session, text: str, options: BatchOptions) -> BackfillShape:
     """Look at the statement and its table. Raises MigrationFailed, Undecided; nothing is run."""
     statement = read_batch_statement(text)
@@ -80,6 +73,11 @@ async def read_shape(session: Session, text: str, options: BatchOptions) -> Back
     if table is None:
         raise Undecided(f'relation "{statement.table}" does not exist (SQLSTATE 42P01)')
     key = _key(table, options)
+    if moved := [column.name for column in key if column.name in statement.targets]:
+        raise MigrationFailed(
+            f"the statement sets {moved[0]}, a column of the key that it goes by: rows would move "
+            f"while they are counted off; name another unique key of {table.table} by key=<columns>"
+        )
     await _refuse_unknown_names(session, statement)
     unsteady, is_volatile = await _unsteady(session, statement)
     reader = _Reader(session, statement, table)
@@ -141,9 +139,9 @@ async def _refuse_unknown_names(session: Session, statement: BatchStatement) -> 
         raise MigrationFailed(error.message) from error
 
 
-async def _volatilities(session: Session, statement: BatchStatement) -> list[_Volatility]:
+async def _volatilities(session: Session, statement: BatchStatement) -> list[Volatility]:
     names = sorted(statement.functions)
-    return await session.all("migrations/volatility", _Volatility, names=names) if names else []
+    return await session.all("migrations/volatility", Volatility, names=names) if names else []
 
 
 async def _unsteady(session: Session, statement: BatchStatement) -> tuple[bool, list[str]]:
@@ -226,14 +224,14 @@ async def _keep(
             raise KeepRefused("a DELETE has nothing that could be kept")
         if reader.reads_its_row:
             raise KeepRefused("it reads the row as a whole, with the columns that it sets")
+        if not await reader.stands_without((), _all_texts(reader.statement)):
+            raise KeepRefused("it names a system column, or the table by its schema")
         if not is_plain:
             raise KeepRefused("what is set depends on what was set before")
         if is_volatile:
             raise KeepRefused(_volatile_text(is_volatile))
         if reader.statement.asks_user:
             raise KeepRefused("what is set depends on who sets it")
-        if not await reader.stands_without((), _all_texts(reader.statement)):
-            raise KeepRefused("it names a system column, or the table by its schema")
         columns = row(reader.statement.columns(reader.statement.targets))
         same = f"SELECT {columns} IS DISTINCT FROM {columns} FROM {reader.statement.tables}"
         if not await _can_be_parsed(reader.session, same):

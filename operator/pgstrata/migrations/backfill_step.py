@@ -17,7 +17,7 @@ from pgstrata.engine.plan import Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.throttle import Throttle
 from pgstrata.migrations.backfill_batches import LOCK_PATIENCE_SECONDS, Batches, holders_of
-from pgstrata.migrations.backfill_cursor import Cursor, begin_pass, read_cursor
+from pgstrata.migrations.backfill_cursor import Cursor, begin_pass, mark, read_cursor
 from pgstrata.migrations.backfill_pace import Pace
 from pgstrata.migrations.backfill_progress import BackfillProgress
 from pgstrata.migrations.backfill_shape import BackfillShape, read_shape
@@ -25,9 +25,10 @@ from pgstrata.migrations.batch_directive import BatchOptions
 from pgstrata.migrations.groups import Group
 from pgstrata.migrations.journal import Entry, finish_step, start_step
 from pgstrata.migrations.keep_trigger import ensure_keep
-from pgstrata.migrations.row_ranges import extent, ranges_of
+from pgstrata.migrations.row_ranges import Extent, Ranges, extent, ranges_of
 from pgstrata.migrations.settings import settle
-from pgstrata.pg.failures import LockNotAvailable
+from pgstrata.migrations.statement_failure import explain
+from pgstrata.pg.failures import LockNotAvailable, StatementFailed
 from pgstrata.pg.session import verbatim
 from pgstrata.pg.timeouts import StatementClass
 
@@ -57,13 +58,18 @@ class RunBackfill:
         failpoint("backfill.started")
         await ensure_keep(work, progress, self.entry, shape.keep)
         failpoint("backfill.kept")
-        await _Passes(self, work, progress, shape).run()
+        try:
+            await _Passes(self, work, progress, shape).run()
+        except StatementFailed as error:
+            error.position = None  # in a text that the file does not have
+            file, first, standing = self.entry.file, self.group.first, self.entry.first_statement
+            raise explain(error, file, first, work.session, standing=standing) from error
 
     async def verify(self, work: Exclusive) -> None:
         """Proven by execute: no row is left to be changed."""
 
     async def record(self, work: Exclusive) -> None:
-        cursor = await read_cursor(work, self.entry.id, self.entry.checksums[0])
+        cursor = await read_cursor(work, self.entry.id)
         rows = cursor.rows if cursor is not None else 0
         async with work.journalled():
             await finish_step(work, replace(self.entry, rows=rows))
@@ -106,33 +112,19 @@ class _Passes:
         session, entry, options = self.work.session, self.step.entry, self.step.options
         size = await extent(session, self.shape.table.oid)
         ranges = ranges_of(self.shape, session, size)
-        fixed = options.size is not None
+        asked = None if options.size is None else ranges.size_of(options.size)
         report = BackfillProgress(self.progress, ranges, entry.id, self.step.place, size.rows)
         throttle = Throttle(self.work.monitor, session.target.throttle, self.shape.table.oid)
         batches = Batches(
             self.work,
             self.shape,
             ranges,
-            Pace(
-                ranges.size_of(options.size) if options.size is not None else ranges.first_size,
-                ranges.largest,
-                fixed,
-            ),
+            Pace(asked or ranges.first_size, asked or ranges.largest, is_fixed=asked is not None),
             throttle,
             report,
             entry.id,
         )
-        cursor = await read_cursor(self.work, entry.id, entry.checksums[0])
-        if cursor is None:
-            cursor = Cursor(
-                entry.checksums[0], 1, None, await ranges.begin(), size.filenode, 0, 0, None
-            )
-            await begin_pass(self.work, entry.id, cursor)
-        elif cursor.filenode != size.filenode and self.shape.by_blocks:
-            cursor = replace(
-                cursor, position=None, upper=await ranges.begin(), filenode=size.filenode
-            )
-            await begin_pass(self.work, entry.id, cursor)
+        cursor = await self._cursor(ranges, size)
         idle = 0
         locked_since: float | None = None
         while True:
@@ -161,9 +153,33 @@ class _Passes:
                 size.filenode,
                 report.rows,
                 0,
-                wrong,
+                wrong if cursor.remaining is None else min(wrong, cursor.remaining),
             )
             await begin_pass(self.work, entry.id, cursor)
+
+    async def _cursor(self, ranges: Ranges, size: Extent) -> Cursor:
+        """Return where to go on, or begin a first pass, or this one anew.
+
+        Another statement begins from the start; but where no row may be taken twice it goes on from
+        where the one before it came to.
+        """
+        entry = self.step.entry
+        mark_ = mark(entry.checksums[0], ranges.way)
+        cursor = await read_cursor(self.work, entry.id)
+        if cursor is not None and cursor.checksum != mark_:
+            is_way_the_same = cursor.checksum.endswith(mark("", ranges.way))
+            if self.shape.may_repeat or not is_way_the_same:
+                cursor = None
+        if cursor is None:
+            cursor = Cursor(mark_, 1, None, await ranges.begin(), size.filenode, 0, 0, None)
+        elif cursor.filenode != size.filenode and self.shape.by_blocks:
+            cursor = replace(
+                cursor, position=None, upper=await ranges.begin(), filenode=size.filenode
+            )
+        else:
+            return cursor
+        await begin_pass(self.work, entry.id, cursor)
+        return cursor
 
     async def _wrong(self, report: BackfillProgress) -> int:
         """Count the rows that are still to be changed; 0 where it cannot be said."""

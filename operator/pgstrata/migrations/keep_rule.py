@@ -18,13 +18,28 @@ from pgstrata.core.errors import MigrationFailed
 from pgstrata.core.names import LockedObject
 from pgstrata.engine.owned import trigger_name
 from pgstrata.migrations.backfill_table import BackfillTable
-from pgstrata.pg.batch_statement import BatchStatement, cast, conjunction, row, where
+from pgstrata.pg.batch_statement import (
+    BatchStatement,
+    cast,
+    conjunction,
+    functions_of,
+    row,
+    where,
+)
 from pgstrata.pg.quoting import quoted
 from pgstrata.pg.session import Session
 
 _TAG = "$pgstrata$"
 _DECIDING = ("TimeZone", "DateStyle", "IntervalStyle", "extra_float_digits")
 """Settings that casts depend on."""
+
+
+_GIVES_ANOTHER_ROW = re.compile(
+    r"\bnew\s*:?=(?!=)|into\s+(?:strict\s+)?new\s*[;\s]"
+    r"|\breturn\s+(?!(?:new|old|null|coalesce\s*\(\s*new\s*,\s*old\s*\))\s*;)\S",
+    re.IGNORECASE,
+)
+"""Where plpgsql gives back a row that it has not merely changed column by column."""
 
 
 class KeepRefused(MigrationFailed):
@@ -155,6 +170,15 @@ end
 
 
 @dataclass(frozen=True, slots=True)
+class Volatility:
+    """What functions of one name may do (sql/migrations/volatility.sql)."""
+
+    name: str
+    is_volatile: bool
+    is_of_its_time: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Trigger:
     name: str
     language: str
@@ -194,6 +218,9 @@ async def keep_rule(
     by_name = {default.name: default for default in found}
     if any(by_name[t].is_filled_by_server for t in statement.targets if t in by_name):
         raise KeepRefused("the server fills the column itself")
+    if not guards:
+        for name in await _volatile(session, [by_name[t].value for t in statement.targets]):
+            raise KeepRefused(f"{name}() in its default gives another value each time")
     return KeepRule(
         statement=statement,
         table=table,
@@ -205,19 +232,26 @@ async def keep_rule(
     )
 
 
+async def _volatile(session: Session, expressions: Sequence[str]) -> list[str]:
+    """Return the volatile functions that expressions call."""
+    names = sorted({name for text in expressions for name in functions_of(text)})
+    found = await session.all("migrations/volatility", Volatility, names=names) if names else []
+    return [function.name for function in found if function.is_volatile]
+
+
 def _sets_a_source(trigger: _Trigger, sources: Sequence[str]) -> str | None:
     """Return a source column that the trigger may set. Only plpgsql can be read."""
     if not sources:
         return None
     if trigger.language != "plpgsql":
         return sources[0]
-    text = trigger.source
-    if re.search(r"\bnew\s*:?=(?!=)|into\s+(?:strict\s+)?new\s*[;\s]", text, re.IGNORECASE):
+    text = re.sub(r"--[^\n]*", "", trigger.source)
+    if _GIVES_ANOTHER_ROW.search(text):
         return sources[0]  # it gives the row back as a whole
     for column in sources:
         name = re.escape(column)
         if re.search(
-            rf'\bnew\s*\.\s*"?{name}"?\s*:?=|into\b[^;]*\bnew\s*\.\s*"?{name}"?',
+            rf'\bnew\s*\.\s*"?{name}"?\s*(?:\[[^;]*?\]|\.\s*\w+)*\s*:?=|into\b[^;]*\bnew\s*\.\s*"?{name}"?',
             text,
             re.IGNORECASE,
         ):

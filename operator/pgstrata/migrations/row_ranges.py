@@ -19,6 +19,8 @@ from pgstrata.pg.session import Session, Verbatim, verbatim
 
 UNITS = 2048
 """Positions that a block of the table has: more than it can have rows."""
+_USUAL_ROWS = 100.0
+"""Rows of a block where there are no statistics yet."""
 _ROWS = "pgstrata_rows"
 _LOW, _HIGH = "pgstrata:low:{}", "pgstrata:high:{}"
 _MARK = re.compile(r"'pgstrata:(low|high):(\d+)'")
@@ -43,6 +45,11 @@ class Ranges(Protocol):
     """What `progress` counts."""
     first_size: int
     largest: int
+
+    @property
+    def way(self) -> str:
+        """By what it goes; positions of another way mean nothing to it."""
+        ...
 
     async def begin(self) -> Position:
         """Return where a pass that begins now has to end; empty: there is no row."""
@@ -112,12 +119,13 @@ class BlockRanges:
     """By places in the table's file (TID range scans)."""
 
     unit = "blocks"
+    way = "by blocks"
     largest = 4096 * UNITS
 
     def __init__(self, shape: BackfillShape, session: Session, size: Extent) -> None:
         self._shape = shape
         self._session = session
-        self._rows_per_block = max(1.0, size.rows / size.pages)
+        self._rows_per_block = max(1.0, size.rows / size.pages) if size.rows else _USUAL_ROWS
         self.first_size = 16 * UNITS
         statement = shape.statement
         own = self._within(quoted(statement.alias))
@@ -198,6 +206,10 @@ class KeyRanges:
     first_size: int = field(default=1000, init=False)
     largest: int = field(default=100_000, init=False)
     _texts: dict[tuple[bool, bool], str] = field(default_factory=dict, init=False)
+
+    @property
+    def way(self) -> str:
+        return f"by {', '.join(quoted(column.name) for column in self.shape.key)}"
 
     async def begin(self) -> Position:
         return await self._key("", "DESC", "LIMIT 1") or ()

@@ -163,11 +163,20 @@ def read_batch_statement(text: str) -> BatchStatement:
         ),
         conditions=tuple(_conditions(node)),
         names_its_row=any(_is_row(found, name) for found in walk(node)),
-        functions=frozenset(
-            function_call(found).name for found in walk(node) if node_type(found) == "FuncCall"
-        ),
+        functions=_functions(node),
         asks_time=bool(asked - _OF_THE_SESSION),
         asks_user=bool(asked & _OF_THE_SESSION),
+    )
+
+
+def functions_of(expression: str) -> frozenset[str]:
+    """Return the names of the functions that an expression calls. Raises SyntaxProblem."""
+    return _functions(parse_statement(f"SELECT {expression}").node)
+
+
+def _functions(node: Any) -> frozenset[str]:
+    return frozenset(
+        function_call(found).name for found in walk(node) if node_type(found) == "FuncCall"
     )
 
 
