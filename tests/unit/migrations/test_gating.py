@@ -21,8 +21,23 @@ BATCH = "-- pgstrata: batch size={}\nDELETE FROM t WHERE id < 0;"
 
 def gated(sql: str, size: int = LARGE_BYTES, phase: Phase = Phase.EXPAND) -> bool:
     """Whether a file's one group is gated where table t has that size."""
-    [group] = cut(file("1_a.sql", sql))
-    return is_gated(group, phase, {T: size})
+    whole = file(f"1_a.{phase.value.lower()}.sql", sql)
+    [group] = cut(whole)
+    return is_gated(group, whole, observed(size))
+
+
+def observed(size: int = 0, *proven: tuple[str, int]) -> ObservedSchema:
+    """A schema with table t of that size."""
+    return ObservedSchema(
+        exists=True, may_create=True, tables={}, sizes={T: size}, proven=frozenset(proven)
+    )
+
+
+def work(sql: str, *proven: tuple[str, int]) -> Work | None:
+    """What a file's one group does to whole tables."""
+    whole = file("1_a.sql", sql)
+    [group] = cut(whole)
+    return work_of(group, whole, observed(0, *proven))
 
 
 def hash_of_phase(
@@ -152,7 +167,7 @@ def test_a_step_that_only_a_growing_table_may_gate_keeps_the_approval_for_itself
 
 
 @pytest.mark.parametrize(
-    ("sql", "work"),
+    ("sql", "does"),
     [
         ("VALIDATE CONSTRAINT c", Work.SCAN),
         ("ALTER a SET NOT NULL", Work.SCAN),
@@ -160,12 +175,20 @@ def test_a_step_that_only_a_growing_table_may_gate_keeps_the_approval_for_itself
         ("ADD b int", None),
     ],
 )
-def test_the_work_of_a_step_is_what_it_does_to_whole_tables(sql: str, work: Work | None) -> None:
-    [group] = cut(file("1_a.sql", f"ALTER TABLE t {sql}"))
-    assert work_of(group) is work
+def test_the_work_of_a_step_is_what_it_does_to_whole_tables(sql: str, does: Work | None) -> None:
+    assert work(f"ALTER TABLE t {sql}") is does
+
+
+def test_a_proven_set_not_null_is_neither_gated_nor_any_work() -> None:
+    sql = "ALTER TABLE t ALTER a SET NOT NULL"
+    whole = file("1_a.sql", sql)
+    [group] = cut(whole)
+    large = LARGE_BYTES + 1
+    assert is_gated(group, whole, observed(large))
+    assert not is_gated(group, whole, observed(large, ("1_a.sql", 0)))
+    assert work(sql, ("1_a.sql", 0)) is None
 
 
 def test_an_index_build_is_work_and_a_backfill_that_can_be_stopped_is_none() -> None:
-    [build] = cut(file("1_a.sql", "CREATE INDEX CONCURRENTLY i ON t (a)"))
-    [backfill] = cut(file("1_a.sql", BATCH.format(100)))
-    assert (work_of(build), work_of(backfill)) == (Work.BUILD_INDEX, None)
+    assert work("CREATE INDEX CONCURRENTLY i ON t (a)") is Work.BUILD_INDEX
+    assert work(BATCH.format(100)) is None
