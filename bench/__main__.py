@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 import psycopg
 
-from bench import lock_queue, rest, runner, status
+from bench import backfill, bundle, lock_queue, rest, resume, runner, status
 from bench.figures import Measurement, table, write
 from bench.options import Options
 from bench.pgstrata_process import CommandFailed
@@ -26,6 +26,9 @@ MEASUREMENTS: Mapping[str, Callable[[Options], Measurement]] = {
     "status": status.measure,
     "rest": rest.measure,
     "lock-queue": lock_queue.measure,
+    "backfill": backfill.measure,
+    "resume": resume.measure,
+    "bundle": bundle.measure,
 }
 _FAILURES = (
     Unavailable,

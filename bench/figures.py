@@ -1,8 +1,7 @@
 """What a measurement says: one figure beside its limit and its peer; a table of them, a JSON file.
 
-Made by the measurements (runner.py, status.py, rest.py, lock_queue.py), shown and written by
-__main__.py. A goal that is missed is a result like any other: only a measurement that could not be
-taken is a failure.
+Made by the measurements (runner.py and its neighbours), shown and written by __main__.py. A goal
+that is missed is a result like any other: only a measurement that could not be taken is a failure.
 """
 
 import json
@@ -10,22 +9,24 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from operator import ge, le, lt
 from pathlib import Path
 from typing import Literal
 
 OUT = Path(__file__).parent / "out"
 """Where the JSON files go; not in Git."""
+_MEETS = {"<": lt, "<=": le, ">=": ge}
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A limit that a value must stay below (`<`), or must not exceed (`<=`)."""
+    """A limit that a value must stay below (`<`), must not exceed (`<=`), must reach (`>=`)."""
 
-    sign: Literal["<", "<="]
+    sign: Literal["<", "<=", ">="]
     limit: float
 
     def is_met_by(self, value: float) -> bool:
-        return value < self.limit if self.sign == "<" else value <= self.limit
+        return bool(_MEETS[self.sign](value, self.limit))
 
     def __str__(self) -> str:
         return f"{self.sign} {self.limit:g}"

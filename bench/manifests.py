@@ -46,9 +46,14 @@ def config_map(name: str, files: Mapping[str, str]) -> Manifest:
 
 
 def schema_version(
-    name: str, version: str, source: Mapping[str, JsonValue], *, schema: str = "public"
+    name: str,
+    version: str,
+    source: Mapping[str, JsonValue],
+    *,
+    schema: str = "public",
+    **more: JsonValue,
 ) -> Manifest:
-    """A SchemaVersion; `source` as in its spec."""
+    """A SchemaVersion; `source` and what else it says as in its spec."""
     return {
         "apiVersion": API_VERSION,
         "kind": "SchemaVersion",
@@ -58,6 +63,7 @@ def schema_version(
             "source": dict(source),
             "version": version,
             "schema": schema,
+            **more,
         },
     }
 

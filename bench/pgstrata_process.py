@@ -34,9 +34,14 @@ class Spent:
     """Of its own process and its children, not of the server."""
 
 
-def apply(manifests: Path, uri: str) -> Spent:
+def apply(manifests: Path, uri: str, *options: str) -> Spent:
     """Run `pgstrata apply` until all is Ready. Raises CommandFailed."""
-    return run([*_PGSTRATA, "apply", "-f", manifests, "--database-url", uri, "-o", "json"])
+    return run(apply_command(manifests, uri, *options))
+
+
+def apply_command(manifests: Path, uri: str, *options: str) -> list[str | Path]:
+    """The command that `apply` runs, for who ends it before its time."""
+    return [*_PGSTRATA, "apply", "-f", manifests, "--database-url", uri, "-o", "json", *options]
 
 
 def run(command: Sequence[str | Path]) -> Spent:

@@ -1,0 +1,141 @@
+"""backfill: a column of a million rows filled from another one, beside the single UPDATE by psql.
+
+First the rate with nobody else there: by blocks of the table (keep=auto, a trigger keeps the rows
+right) and by the key's order (keep=never), each beside a psql run of its own right before it, and
+so a plain loop over the key. Then beside an application that still writes the old way
+(backfill_beside.py).
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bench.backfill_beside import Beside, figures_beside, take_beside
+from bench.cursor_watch import CursorWatch
+from bench.figures import Figure, Goal, Measurement, median
+from bench.older_writer import OlderWriter
+from bench.options import Options
+from bench.orders import COUNT_WRONG, MAJOR, ROWS, UPDATE, Orders, orders
+from bench.pgstrata_process import apply, run
+
+RATE_GOAL = Goal(">=", 90.0)
+_STEP_SECONDS = """
+select extract(epoch from finished_at - started_at)::float8 from pgstrata.step where rows > 0
+"""
+_PSQL = "psql, one UPDATE"
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    """Rows a second of one run, and of the psql run right before it."""
+
+    by_step: float
+    """Over the whole step by the journal; of what has no journal, start excluded."""
+    by_batches: float
+    """From the first batch seen to the last."""
+    by_command: float
+    """Of the whole command, start excluded."""
+    psql: float
+
+    @property
+    def share(self) -> float:
+        """Percent of psql's rate."""
+        return 100 * self.by_step / self.psql
+
+
+def measure(options: Options) -> Measurement:
+    """Run all in turns, on one server with fsync on."""
+    with orders() as bed:
+        bench = _Bench(bed)
+        rates: dict[str, list[_Rate]] = {"by blocks": [], "by key": [], "loop": []}
+        ours: list[Beside] = []
+        loop: list[Beside] = []
+        for _ in range(options.runs):
+            rates["by blocks"].append(bench.rate(lambda name: bench.ours(name, "auto")))
+            rates["by key"].append(bench.rate(lambda name: bench.ours(name, "never")))
+            rates["loop"].append(bench.rate(bench.loop))
+        for _ in range(options.runs):
+            ours.append(take_beside(bed, lambda uri: apply(bed.manifests(), uri)))
+            loop.append(take_beside(bed, _keyset_loop))
+    return Measurement(
+        (*_rate_figures(rates), *figures_beside(ours, loop)),
+        (
+            f"{ROWS:,} rows, 120 MB, 3 indexes; each run on a fresh copy after a checkpoint; "
+            f"PostgreSQL {MAJOR} with fsync on, autovacuum of the table off; {options.runs} runs "
+            "in turns, each beside a psql run right before it; medians, also of the shares.",
+            "Step: by the journal, from its start to its end, with the making of the trigger and "
+            "the final count. Batches: from the first cursor seen to the last. Start excluded: "
+            "less the time of the same command with nothing to do, for psql that of `SELECT 1`.",
+            "Loop over the key: psycopg, 10,000 rows a transaction, the bound looked up before.",
+            f"Beside a writer: {OlderWriter.RATE:g} statements a second on 3 connections (orders "
+            "placed without the new column, its source changed, another column changed), each "
+            "timed from when it was due; undisturbed: 10 s before the command and 10 s after "
+            "it, same database; disturbed: while the step runs.",
+        ),
+    )
+
+
+def _rate_figures(rates: dict[str, list[_Rate]]) -> list[Figure]:
+    found: list[Figure] = []
+    for kind, title, goal in (
+        ("by blocks", "keep=auto, by blocks", RATE_GOAL),
+        ("by key", "keep=never, by key", RATE_GOAL),
+        ("loop", "loop over the key", None),
+    ):
+        runs = rates[kind]
+        psql = median([run.psql for run in runs])
+        found.append(
+            Figure(f"{title}: share of psql's rate", _of(runs, lambda r: r.share), "%", goal=goal)
+        )
+        found.append(Figure(f"{title}: step", _of(runs, lambda r: r.by_step), "/s", _PSQL, psql))
+        if kind != "loop":
+            for name, value in (
+                ("batches", _of(runs, lambda r: r.by_batches)),
+                ("command, start excluded", _of(runs, lambda r: r.by_command)),
+            ):
+                found.append(Figure(f"{title}: {name}", value, "/s", _PSQL, psql))
+    return found
+
+
+def _of(runs: Sequence[_Rate], value: Callable[[_Rate], float]) -> float:
+    return median([value(run) for run in runs])
+
+
+class _Bench:
+    """One server, and what its commands cost with nothing to do."""
+
+    def __init__(self, bed: Orders) -> None:
+        self._bed = bed
+        with bed.copy() as name:
+            self._psql_start = median([bed.psql(name, "SELECT 1").seconds for _ in range(3)])
+            bed.psql(name, UPDATE)
+            apply(bed.manifests(), bed.server.uri(name))
+            again = [apply(bed.manifests(), bed.server.uri(name)).seconds for _ in range(3)]
+            self._start = median(again)
+
+    def rate(self, take: Callable[[str], _Rate]) -> _Rate:
+        """Run psql, then what is beside it, each on its own copy."""
+        with self._bed.copy() as name:
+            seconds = self._bed.psql(name, UPDATE).seconds - self._psql_start
+        with self._bed.copy() as name:
+            seen = take(name)
+            wrong = self._bed.number(name, COUNT_WRONG)
+            assert not wrong, f"{wrong:g} rows are wrong"
+        return _Rate(seen.by_step, seen.by_batches, seen.by_command, ROWS / seconds)
+
+    def ours(self, name: str, keep: str) -> _Rate:
+        """The file's batches."""
+        uri = self._bed.server.uri(name)
+        with CursorWatch(uri) as watch:
+            spent = apply(self._bed.manifests(keep), uri)
+        step = self._bed.number(name, _STEP_SECONDS)
+        return _Rate(ROWS / step, watch.rate, ROWS / (spent.seconds - self._start), 0.0)
+
+    def loop(self, name: str) -> _Rate:
+        """The loop over the key; its start is that of an interpreter, and is counted."""
+        rate = ROWS / _keyset_loop(self._bed.server.uri(name))
+        return _Rate(rate, rate, rate, 0.0)
+
+
+def _keyset_loop(uri: str) -> float:
+    return run([sys.executable, "-m", "bench.keyset_loop", uri]).seconds
