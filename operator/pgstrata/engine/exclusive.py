@@ -107,7 +107,7 @@ class Exclusive:
             raise SessionLost(_lost_text(fence))
 
     @asynccontextmanager
-    async def group(self, limits: Limits, *first: Verbatim) -> AsyncIterator[Transaction]:
+    async def group(self, limits: Limits, *first: Effect | Verbatim) -> AsyncIterator[Transaction]:
         """Run the block in one transaction behind the fence and under limits. Raises SessionLost.
 
         Begun and ended in one round trip each: a migration of many small files is made of these.

@@ -23,7 +23,7 @@ from pgstrata.migrations.backfill_shape import BackfillShape
 from pgstrata.migrations.row_ranges import Ranges
 from pgstrata.pg.failures import Contention, LockNotAvailable, StatementFailed, StatementTimeout
 from pgstrata.pg.lock_modes import LockMode
-from pgstrata.pg.session import Verbatim
+from pgstrata.pg.session import Effect, Verbatim
 from pgstrata.pg.timeouts import StatementClass, limits_of
 
 LOCK_PATIENCE_SECONDS = 30.0
@@ -36,6 +36,9 @@ _CAUTION = 8
 _NEVER_BY_DATA = frozenset({"08", "40", "42", "53", "55", "57", "58", "XX", "0A", "25"})
 """SQLSTATE classes that no single row is the cause of."""
 _NAMED = 3
+_COMMIT_LATER = Effect("migrations/commit_later", {})
+"""Cursor and rows are lost together or not at all, so a batch need not wait for the disk; the end
+of its step does, and makes all before it durable."""
 
 
 @dataclass(slots=True)
@@ -102,7 +105,7 @@ class Batches:
     async def _batch(self, statement: Verbatim, end: Position) -> int:
         session = self.work.session
         limits = limits_of(StatementClass.BATCH, session.target.timeouts, session.facts.deadlock_ms)
-        async with self.work.group(limits, statement) as transaction:
+        async with self.work.group(limits, _COMMIT_LATER, statement) as transaction:
             changed = transaction.opened[-1]
             failpoint("batch.changed")
             transaction.closing.append(cursor_moved(self.work, self.id, end, changed))
