@@ -17,6 +17,7 @@ from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.table_locks import LockTarget, lock_holders
 from pgstrata.engine.throttle import Throttle
 from pgstrata.migrations.backfill_cursor import Cursor, Position, cursor_moved
+from pgstrata.migrations.backfill_neighbours import Neighbours
 from pgstrata.migrations.backfill_pace import Pace
 from pgstrata.migrations.backfill_progress import BackfillProgress
 from pgstrata.migrations.backfill_shape import BackfillShape
@@ -61,8 +62,10 @@ class Batches:
     async def run_pass(self, cursor: Cursor) -> int:
         """Go on with a pass to its end; return the rows changed in this pass by this run."""
         position, changed = cursor.position, 0
+        neighbours = Neighbours(self.work.session, self.work.monitor, self.shape.table.oid)
         while position != cursor.upper and cursor.upper:
             await self._heed()
+            self.pace.beside(await neighbours.are_writing(changed))
             failpoint("batch.before")
             size = self.pace.size
             end = await self.ranges.end_of(position, size, cursor.upper)
@@ -71,10 +74,13 @@ class Batches:
             if rows is None:
                 continue
             failpoint("batch.committed")
-            self._grow(time.monotonic() - begun, size)
+            took = time.monotonic() - begun
+            self._grow(took, size)
             position, changed = end, changed + rows
             self._timeouts, self._waiting_since = 0, None
             await self.report.moved(position, cursor.upper, rows)
+            if pause := self.pace.pause_after(took):
+                await self.report.progress.pause(pause)
         return changed
 
     async def _heed(self) -> None:
