@@ -12,10 +12,11 @@ from random import Random
 import pytest
 
 from tests.testbed.apply import DIED, READY
+from tests.testbed.kill_backfills import ROWS
 from tests.testbed.kill_scenarios import SCENARIOS, Undisturbed, undisturbed
 from tests.testbed.postgres import PostgresServer
 
-SAMPLE = {"monitoring-over-data": 4, "monitoring-from-nothing": 3, "shop": 8}
+SAMPLE = {"monitoring-over-data": 4, "monitoring-from-nothing": 3, "shop": 8, "backfills": 8}
 """Places of a default run; together they cost less than a minute."""
 MOST_DEATHS = 12
 
@@ -71,6 +72,16 @@ def test_runs_that_die_one_after_the_other_come_to_the_end_all_the_same(
             break
         assert done.status == DIED, done.output
     scenario.assert_reached()
+
+
+@pytest.mark.parametrize("scenario", ["backfills"], indirect=True)
+def test_backfills_write_each_row_once(scenario: Undisturbed) -> None:
+    """What a run and its successor agree upon could still be wrong in both."""
+    assert len([place for place in scenario.places if place.startswith("batch.committed")]) > 40
+    written = scenario.end.rows["rows.written"]
+    assert len(written) == len(set(written)) == 4.5 * ROWS
+    assert scenario.end.control["cursor"] == []
+    assert scenario.end.control["owned"] == []
 
 
 @pytest.mark.parametrize("scenario", ["shop"], indirect=True)

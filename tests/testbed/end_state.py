@@ -25,13 +25,16 @@ where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|information_schema$|pgstra
 order by 1, 2
 """
 _JOURNAL = {
-    "step": "object, id, version, phase, file, first_statement, title, checksums, state, leftover",
+    "step": "object, id, version, phase, file, first_statement, title, checksums, state, leftover, rows",
     "file": "object, version, file, phase, checksum, text",
     "version": "object, version, phase, name",
     "claim": "object, cluster, kind, namespace, name, uid",
     "control": "version, min_reader, system_identifier, database, timeline",
     "fence": "object, holder",
     "heartbeat": "object",
+    "cursor": "object, id",
+    "owned": "kind, name, object",
+    "verification": "object, version, phase, checksum",
 }
 """All that must not depend on how often a run died: times, tokens and pids are left out."""
 

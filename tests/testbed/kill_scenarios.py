@@ -26,6 +26,7 @@ from tests.testbed.apply import (
 )
 from tests.testbed.database import Database
 from tests.testbed.end_state import EndState, assert_at_rest, end_state
+from tests.testbed.kill_backfills import BACKFILLS
 from tests.testbed.monitoring.generator import fill
 from tests.testbed.postgres import PostgresServer
 
@@ -71,6 +72,8 @@ class Scenario:
 
     manifests: Path
     ground: Ground
+    options: tuple[str, ...] = ()
+    """Of the command line."""
 
 
 def monitoring_over_data(server: PostgresServer, directory: Path) -> Scenario:
@@ -113,6 +116,17 @@ def shop(server: PostgresServer, directory: Path) -> Scenario:
     return Scenario(write_manifests(directory, {"inline": SHOP}, "3", schema="shop"), ground)
 
 
+def backfills(server: PostgresServer, directory: Path) -> Scenario:
+    """Rows changed in batches, with kept triggers, a proof and a contract."""
+    ground = Ground(server)
+    with psycopg.connect(ground.database.uri) as connection:
+        connection.execute(_WATCH_DDL)
+    ground.remember()
+    source = {"inline": BACKFILLS}
+    manifests = write_manifests(directory, source, "2", schema="rows", through="Contract")
+    return Scenario(manifests, ground, ("--approve", "all"))
+
+
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
     """A scenario, the failpoints passed on its way, and how it ends when nothing happens."""
@@ -132,6 +146,7 @@ class Undisturbed:
             self.scenario.manifests,
             self.scenario.ground.database.uri,
             self.directory / "run.log",
+            *self.scenario.options,
             environment={"PGSTRATA_FAILPOINT": place},
         )
 
@@ -141,6 +156,7 @@ class Undisturbed:
             self.scenario.manifests,
             self.scenario.ground.database.uri,
             self.directory / f"{name}.log",
+            *self.scenario.options,
             environment={"PGSTRATA_FAILPOINT_PAUSE": pause},
         )
 
@@ -173,6 +189,7 @@ def undisturbed(name: str, server: PostgresServer, directory: Path) -> Iterator[
             scenario.manifests,
             database.uri,
             directory / "run.log",
+            *scenario.options,
             environment={"PGSTRATA_FAILPOINT_TRACE": str(trace)},
         )
         assert done.status == READY, done.output
@@ -187,6 +204,7 @@ SCENARIOS = {
     "monitoring-over-data": monitoring_over_data,
     "monitoring-from-nothing": monitoring_from_nothing,
     "shop": shop,
+    "backfills": backfills,
 }
 
 _WATCH_DDL = """
