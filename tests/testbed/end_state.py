@@ -25,7 +25,8 @@ where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|information_schema$|pgstra
 order by 1, 2
 """
 _JOURNAL = {
-    "step": "object, id, version, phase, file, first_statement, title, checksums, state, leftover, rows",
+    "step": "object, id, version, phase, file, first_statement, title, checksums, state, leftover, "
+    "rows",
     "file": "object, version, file, phase, checksum, text",
     "version": "object, version, phase, name",
     "claim": "object, cluster, kind, namespace, name, uid",
