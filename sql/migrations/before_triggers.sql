@@ -1,9 +1,15 @@
--- Row triggers of others that may change a row before it is written, with the text that they run.
--- Ours are left out. Locks: none. Called by: migrations/keep_rule.py.
+-- Row triggers that may change a row before it is written, with the text that they run and the
+-- columns whose UPDATE they are for. Locks: none. Called by: migrations/keep_rule.py.
 select
     t.tgname::text as name,
     l.lanname::text as language,
-    p.prosrc as source
+    p.prosrc as source,
+    p.pronamespace is not distinct from to_regnamespace('pgstrata')::oid as is_ours,
+    array(
+        select a.attname::text
+        from pg_attribute as a
+        where a.attrelid = t.tgrelid and a.attnum = any(t.tgattr::smallint [])
+    ) as columns
 from pg_trigger as t
 inner join pg_proc as p on t.tgfoid = p.oid
 inner join pg_language as l on p.prolang = l.oid
@@ -13,5 +19,4 @@ where
     and t.tgenabled <> 'D'
     and t.tgtype & 3 = 3 -- row level, before
     and t.tgtype & 20 <> 0 -- insert or update
-    and p.pronamespace is distinct from to_regnamespace('pgstrata')
 order by t.tgname

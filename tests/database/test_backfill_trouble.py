@@ -67,6 +67,7 @@ def test_a_row_that_fails_is_named_and_what_is_before_it_done(
     assert database.psql(WRONG) == "0\n"
 
 
+@pytest.mark.pg18only
 def test_a_statement_that_is_mended_takes_no_row_twice(
     pgstrata: CommandLine, database: Database
 ) -> None:
@@ -80,6 +81,7 @@ def test_a_statement_that_is_mended_takes_no_row_twice(
     assert database.psql("SELECT min(n), max(n) FROM t") == "1|1\n"
 
 
+@pytest.mark.pg18only
 def test_a_statement_that_is_mended_to_another_value_is_done_to_all(
     pgstrata: CommandLine, database: Database
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_statement_that_is_mended_to_another_value_is_done_to_all(
     assert database.psql(WRONG) == "0\n"
 
 
+@pytest.mark.pg18only
 def test_a_key_that_is_named_anew_midway_is_gone_by(
     pgstrata: CommandLine, database: Database
 ) -> None:

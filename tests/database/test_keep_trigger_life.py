@@ -6,6 +6,8 @@ from tests.testbed.command_line import CommandLine
 from tests.testbed.database import Database
 from tests.testbed.declarations import declared, managed_database, schema_version
 
+pytestmark = pytest.mark.pg18only
+
 TABLE = """
 CREATE TABLE t (id int PRIMARY KEY, a text, b text);
 INSERT INTO t (id, a) SELECT i, 'a' || i FROM generate_series(1, 20) AS i;
@@ -126,3 +128,36 @@ def test_it_goes_with_its_resource(pgstrata: CommandLine, database: Database) ->
     database.psql("DELETE FROM pgstrata.claim")  # as a deletion does that finds the table locked
     assert pgstrata.apply([managed_database()], database.uri).code == 0
     assert database.psql(OURS) == "0|0|0\n"
+
+
+CHAINED = (
+    "-- pgstrata: batch\nUPDATE t SET b = upper(a) WHERE b IS NULL;\n",
+    "-- pgstrata: batch\nUPDATE t SET c = b || '!' WHERE c IS NULL;\n",
+)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_two_triggers_never_wait_for_each_other(
+    pgstrata: CommandLine, database: Database, order: int
+) -> None:
+    """What one sets is read by the other: an UPDATE OF that is no UPDATE OF for the second."""
+    database.psql(TABLE + "ALTER TABLE t ADD c text; UPDATE t SET b = '' WHERE id > 0;")
+    files = {"1_b.migrate.sql": "".join(CHAINED[::order])}
+    ended = pgstrata.apply(declared("1", files), database.uri)
+    assert ended.said()[:2] == (0, "Succeeded"), ended.said()
+    assert database.psql(OURS) == "1|1|1\n"
+    # a second look at the same files finds the trigger of each step, and leaves it
+    assert pgstrata.apply(declared("1", files), database.uri).code == 0
+    assert database.psql(OURS) == "1|1|1\n"
+
+
+def test_two_triggers_that_have_nothing_to_do_with_each_other(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(TABLE + "ALTER TABLE t ADD c text;")
+    other = "-- pgstrata: batch\nUPDATE t SET c = lower(a) WHERE c IS NULL;\n"
+    files = {"1_b.migrate.sql": CHAINED[0] + other}
+    assert pgstrata.apply(declared("1", files), database.uri).said()[:2] == (0, "Succeeded")
+    assert database.psql(OURS) == "2|2|2\n"
+    assert database.psql("INSERT INTO t (id, a) VALUES (0, 'aA') RETURNING b, c") == "AA|aa\n"
+    assert database.psql("UPDATE t SET a = 'bB' WHERE id = 0 RETURNING b, c") == "BB|bb\n"

@@ -57,7 +57,9 @@ async def _judge(
     try:
         if options.keep is Keep.ALWAYS:
             await refuse_volatile(session, parts)
-        shape = await read_shape(session, statement.text, options)
+        shape = await read_shape(
+            session, statement.text, options, step=file.step_id(statement.index)
+        )
     except LockNotAvailable:  # by a run that was stopped, perhaps: the look must go on to end it
         return ("which rows and which trigger is decided once its table is not locked",)
     except MigrationFailed as error:

@@ -61,8 +61,14 @@ class BackfillShape:
         return self.keep is not None and self.may_repeat and self.table.relkind == "r"
 
 
-async def read_shape(session: Session, text: str, options: BatchOptions) -> BackfillShape:
-    """Look at the statement and its table. Raises MigrationFailed, Undecided; nothing is run."""
+async def read_shape(
+    session: Session, text: str, options: BatchOptions, *, step: str
+) -> BackfillShape:
+    """Look at the statement and its table. Raises MigrationFailed, Undecided; nothing is run.
+
+    Args:
+        step: the journal's name of the step that runs it.
+    """
     statement = read_batch_statement(text)
     table = await session.one_or_none(
         "migrations/backfill_table",
@@ -86,7 +92,7 @@ async def read_shape(session: Session, text: str, options: BatchOptions) -> Back
     only = None
     if statement.targets and violations is not None and not await reader.guards():
         only = statement.changes(table.types_of(statement.targets))
-    keep, refusal = await _keep(reader, options, is_plain=is_plain, is_volatile=is_volatile)
+    keep, refusal = await _keep(reader, options, step, is_plain=is_plain, is_volatile=is_volatile)
     return BackfillShape(statement, table, key, violations, only, keep, refusal)
 
 
@@ -212,7 +218,7 @@ class _Reader:
 
 
 async def _keep(
-    reader: _Reader, options: BatchOptions, *, is_plain: bool, is_volatile: list[str]
+    reader: _Reader, options: BatchOptions, step: str, *, is_plain: bool, is_volatile: list[str]
 ) -> tuple[KeepRule | None, str | None]:
     """Return the trigger's rule, or why there is none. Raises MigrationFailed for keep=always."""
     if options.keep is Keep.NEVER or (
@@ -240,6 +246,7 @@ async def _keep(
             reader.session,
             reader.statement,
             reader.table,
+            step=step,
             sources=await reader.sources(),
             guards=await reader.guards(),
         )

@@ -92,7 +92,9 @@ class RunBackfill:
 
     async def _shape(self, work: Exclusive) -> BackfillShape:
         try:
-            return await read_shape(work.session, self.group.first.text, self.options)
+            return await read_shape(
+                work.session, self.group.first.text, self.options, step=self.entry.id
+            )
         except LockNotAvailable as error:
             raise LockTimeout(f"{self.place}: its table is locked; next try in seconds") from error
         except MigrationFailed as error:

@@ -62,13 +62,15 @@ class KeepRule:
     """What each target gets when an INSERT does not name it."""
     types: tuple[str, ...]
     """Of the targets."""
+    step: str
+    """The journal's name of the step that runs the backfill."""
 
-    def name(self, object_: LockedObject, step: str) -> str:
+    def name(self, object_: LockedObject) -> str:
         """The name of function and trigger, by object, step and the statement's text.
 
         Two schemas may have the same files, each with names of its own to look up.
         """
-        digest = hashlib.sha256(f"{object_}:{step}:{self.statement.parsed.text}".encode())
+        digest = hashlib.sha256(f"{object_}:{self.step}:{self.statement.parsed.text}".encode())
         return f"keep_{digest.hexdigest()[:12]}"
 
     def function_text(self, name: str, search_path: str) -> str:
@@ -100,6 +102,7 @@ class KeepRule:
 
     def _body(self) -> str:
         return f"""#variable_conflict use_column
+{_step_line(self.step)}
 declare
     given record := NEW;
     wanted record;
@@ -169,6 +172,11 @@ end
         return [f"{variable}.v{number}" for number in range(len(self.statement.targets))]
 
 
+def _step_line(step: str) -> str:
+    """Return by what line a function of ours is known to be of a step."""
+    return f"-- pgstrata: keeps {' '.join(step.split())}"
+
+
 @dataclass(frozen=True, slots=True)
 class Volatility:
     """What functions of one name may do (sql/migrations/volatility.sql)."""
@@ -183,6 +191,9 @@ class _Trigger:
     name: str
     language: str
     source: str
+    is_ours: bool
+    columns: Sequence[str]
+    """Whose UPDATE it is for; none: of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +208,7 @@ async def keep_rule(
     statement: BatchStatement,
     table: BackfillTable,
     *,
+    step: str,
     sources: tuple[str, ...],
     guards: tuple[str, ...],
 ) -> KeepRule:
@@ -210,8 +222,12 @@ async def keep_rule(
     if statement.others and not rest:
         raise KeepRefused("no condition says which row of the other table belongs to which")
     for trigger in await session.all("migrations/before_triggers", _Trigger, oid=table.oid):
+        if trigger.is_ours and _step_line(step) in trigger.source.splitlines():
+            continue
         if (column := _sets_a_source(trigger, sources)) is not None:
             raise KeepRefused(f"trigger {trigger.name} may set {column} behind the application")
+        if trigger.is_ours and set(trigger.columns) & set(statement.targets):
+            raise KeepRefused(f"trigger {trigger.name} would not see that this one sets a column")
     found = await session.all(
         "migrations/column_defaults", _Default, oid=table.oid, names=list(statement.targets)
     )
@@ -229,6 +245,7 @@ async def keep_rule(
         rest=rest,
         defaults=tuple(by_name[t].value for t in statement.targets),
         types=tuple(table.types_of(statement.targets)),
+        step=step,
     )
 
 
@@ -243,6 +260,8 @@ def _sets_a_source(trigger: _Trigger, sources: Sequence[str]) -> str | None:
     """Return a source column that the trigger may set. Only plpgsql can be read."""
     if not sources:
         return None
+    if trigger.is_ours:
+        return next((c for c in sources if f"NEW.{quoted(c)} :=" in trigger.source), None)
     if trigger.language != "plpgsql":
         return sources[0]
     text = re.sub(r"--[^\n]*", "", trigger.source)

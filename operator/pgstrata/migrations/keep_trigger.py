@@ -37,7 +37,7 @@ async def ensure_keep(
             await drop_keep(work, progress, owned)
         return
     table = rule.table
-    name = rule.name(work.fence.object, entry.id)
+    name = rule.name(work.fence.object)
     [(search_path,)] = await work.session.rows_of("select current_setting('search_path')")
     stale = [o for o in owned if o.name != name]
     if not stale and any(o.name == name and o.table_oid == table.oid for o in owned):

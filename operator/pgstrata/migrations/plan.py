@@ -259,7 +259,7 @@ def entries(file: MigrationFile, applied: int) -> Iterator[tuple[Group, Entry]]:
         yield (
             group,
             Entry(
-                id=f"{file.version.key}/{file.phase.value}/{file.file}/{first + 1}",
+                id=file.step_id(first),
                 title=title_of(file, group),
                 file=file,
                 first_statement=first,

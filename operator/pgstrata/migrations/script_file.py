@@ -57,6 +57,10 @@ class MigrationFile:
     is_barrier: bool = False
     """All phases of its version come before any later version."""
 
+    def step_id(self, first: int) -> str:
+        """Return the journal's name of the step that begins with a statement, counted from 0."""
+        return f"{self.version.key}/{self.phase.value}/{self.file}/{first + 1}"
+
     def place(self, statement: FileStatement, position: int | None = None) -> str:
         """Return file:line:column of a statement, or of a 1-based character position in it."""
         before = statement.text[: position - 1] if position else ""
