@@ -8,6 +8,8 @@ select
     c.relname::text as name,
     c.relkind::text as relkind,
     c.relkind = 'r' and c.relhassubclass as has_children,
+    pg_has_role(c.relowner, 'USAGE') as is_owned,
+    row_security_active(c.oid) as hides_rows,
     (
         select array_agg(a.attname::text order by a.attnum)
         from pg_attribute as a

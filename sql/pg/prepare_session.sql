@@ -10,6 +10,9 @@ select
     set_config('client_connection_check_interval', '10s', false),
     set_config('client_min_messages', 'warning', false),
     set_config('default_transaction_isolation', 'read committed', false),
+    -- what the driver can read; the order of day and month stays
+    set_config('datestyle', 'ISO', false),
+    set_config('intervalstyle', 'postgres', false),
     set_config('application_name', %(application_name)s, false),
     (
         select set_config('transaction_timeout', '0', false)

@@ -195,3 +195,66 @@ def test_a_trigger_that_sets_what_is_read_makes_one_of_ours_impossible(
         assert "no trigger keeps rows right that are written meanwhile: trigger touch may" in said
     else:
         assert "a temporary trigger keeps rows right" in said
+
+
+ROLE = """
+CREATE ROLE {role} LOGIN;
+GRANT CREATE ON DATABASE {database} TO {role}; GRANT CREATE, USAGE ON SCHEMA public TO {role};
+CREATE TABLE t (id int PRIMARY KEY, a text, b text);
+INSERT INTO t (id, a) SELECT i, 'x' FROM generate_series(1, 20) AS i;
+"""
+
+
+@pytest.fixture
+def role(database: Database) -> Iterator[str]:
+    """A role that may little, beside a table t."""
+    name = f"clerk_{secrets.token_hex(4)}"
+    database.psql(ROLE.format(role=name, database=database.name))
+    yield name
+    database.psql(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+
+
+def apply_as(pgstrata: CommandLine, database: Database, role: str) -> tuple[int, str, str]:
+    uri = database.server.socket_uri(database.name, role)
+    wanted = schema_version("1", {"1_b.migrate.sql": f"-- pgstrata: batch\n{SETS_A};\n"})
+    return pgstrata.apply([managed_database(), wanted], uri).said()
+
+
+def test_rows_that_are_hidden_from_the_role_are_not_left_out_unseen(
+    pgstrata: CommandLine, database: Database, role: str
+) -> None:
+    database.psql(
+        f"ALTER TABLE t OWNER TO {role}; ALTER TABLE t ENABLE ROW LEVEL SECURITY;"
+        "ALTER TABLE t FORCE ROW LEVEL SECURITY; CREATE POLICY few ON t USING (id < 10);"
+    )
+    code, reason, message = apply_as(pgstrata, database, role)
+    assert (code, reason) == (2, "MigrationFailed")
+    assert f"row-level security hides rows of public.t from role {role}" in message
+    database.psql("ALTER TABLE public.t NO FORCE ROW LEVEL SECURITY")
+    assert apply_as(pgstrata, database, role)[:2] == (0, "Succeeded")
+    assert database.psql("SELECT count(*) FROM t WHERE b IS NULL") == "0\n"
+
+
+@pytest.mark.pg18only
+def test_who_may_write_a_table_but_not_alter_it_backfills_it_without_a_trigger(
+    pgstrata: CommandLine, database: Database, role: str
+) -> None:
+    database.psql(f"GRANT SELECT, UPDATE ON t TO {role}")
+    code, _, message = apply_as(pgstrata, database, role)
+    assert code == 0, message
+    assert database.psql("SELECT count(*) FROM t WHERE b IS NULL") == "0\n"
+    assert database.psql("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == "0\n"
+
+
+@pytest.mark.pg18only
+def test_dates_are_read_whatever_style_a_database_prefers(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(
+        f"ALTER DATABASE {database.name} SET DateStyle = 'SQL, DMY';"
+        f"ALTER DATABASE {database.name} SET IntervalStyle = 'iso_8601';"
+    )
+    text = "CREATE TABLE d AS SELECT '01/02/2026'::date AS day;"
+    documents = [managed_database(), schema_version("1", {"1_d.sql": text})]
+    assert pgstrata.apply(documents, database.uri).said()[:2] == (0, "Succeeded")
+    assert database.psql("SELECT to_char(day, 'YYYY-MM-DD') FROM d") == "2026-02-01\n"

@@ -79,6 +79,12 @@ async def read_shape(
     if table is None:
         raise Undecided(f'relation "{statement.table}" does not exist (SQLSTATE 42P01)')
     key = _key(table, options)
+    if table.hides_rows:
+        raise MigrationFailed(
+            f"row-level security hides rows of {table.table} from role {session.facts.role}, so "
+            "that the backfill could leave rows out unseen; an administrator can run: ALTER TABLE "
+            f"{table.table} NO FORCE ROW LEVEL SECURITY; or give the role BYPASSRLS"
+        )
     if moved := [column.name for column in key if column.name in statement.targets]:
         raise MigrationFailed(
             f"the statement sets {moved[0]}, a column of the key that it goes by: rows would move "

@@ -20,6 +20,10 @@ class BackfillTable:
     name: str
     relkind: str
     has_children: bool
+    is_owned: bool
+    """By a role that this one is a member of: who is not may make no trigger."""
+    hides_rows: bool
+    """Row-level security is active for this role: neither batch nor proof would see all rows."""
     columns: Sequence[str]
     types: Sequence[str]
     """Of the columns, as a cast names them, with length and scale."""

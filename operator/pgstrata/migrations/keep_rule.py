@@ -213,6 +213,10 @@ async def keep_rule(
     guards: tuple[str, ...],
 ) -> KeepRule:
     """Return the rule; raise KeepRefused where a trigger would not give what the UPDATE gives."""
+    if not table.is_owned:
+        raise KeepRefused(
+            f"role {session.facts.role} does not own {table.table}, so that it may make no trigger"
+        )
     if table.has_children:
         raise KeepRefused(f"{table.table} has child tables, which its trigger would not see")
     generated = [c for c in sources if c in table.generated]

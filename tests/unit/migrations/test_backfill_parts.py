@@ -102,7 +102,18 @@ def test_a_fixed_size_comes_back_after_a_lock() -> None:
 def shape(text: str = "UPDATE t SET b = 1", *, columns: Sequence[str] = ("id",)) -> BackfillShape:
     types = ["int"] * len(columns)
     table = BackfillTable(
-        1, "public", "t", "r", False, [*columns, "b"], [*types, "int"], [], columns, types
+        1,
+        "public",
+        "t",
+        "r",
+        False,
+        True,
+        False,
+        [*columns, "b"],
+        [*types, "int"],
+        [],
+        columns,
+        types,
     )
     key = tuple(KeyColumn(column, "int") for column in columns)
     return BackfillShape(read_batch_statement(text), table, key, "SELECT 0", None, None)
