@@ -58,4 +58,9 @@ async def estimate(session: Session, work: Work, tables: Sequence[TableName]) ->
     rate = measured.rate if measured is not None and measured.rate > 0 else UNMEASURED[work]
     size = sum(row.bytes for row in found)
     how = "measured" if measured is not None else "assumed"
-    return Estimate(size / rate, f"{size / _MB:.0f} MB at {rate / _MB:.0f} MB/s, {how}")
+    return Estimate(size / rate, f"{_megabytes(size)} MB at {_megabytes(rate)} MB/s, {how}")
+
+
+def _megabytes(count: float) -> str:
+    value = count / _MB
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
