@@ -122,6 +122,24 @@ def test_runs_that_die_between_gated_steps_go_on_under_the_same_approval(
     assert [row[3] for row in approvals(database)] == [True]
 
 
+def test_a_contract_that_gets_no_lock_keeps_its_approval_until_it_is_done(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    hash_ = waiting_hash(pgstrata.apply(wanted(), database.uri))
+    with database.connect() as reader:
+        reader.execute("begin")
+        reader.execute("select * from users")
+        blocked = pgstrata.apply(wanted(), database.uri, f"--approve={hash_}", timeout="3s")
+        code, reason, message = blocked.said()
+        assert (code, reason) == (3, "LockTimeout")
+        assert f"pid {reader.info.backend_pid}" in message
+        assert database.psql(COLUMNS) == "id old older\n"
+        assert [row[3] for row in approvals(database)] == [False]
+        reader.execute("rollback")
+    assert pgstrata.apply(wanted(), database.uri).said()[:2] == (0, "Succeeded")
+    assert [row[3] for row in approvals(database)] == [True]
+
+
 def test_agreeing_in_the_database_is_by_a_hash_that_waits(
     pgstrata: CommandLine, database: Database
 ) -> None:
