@@ -33,9 +33,9 @@ def done(database: Database) -> int:
     return int(database.psql("select count(b) from t"))
 
 
-def wait_midway(database: Database, beyond: int = 0) -> int:
+def wait_midway(database: Database, beyond: int = 0, deadline: float = SOON) -> int:
     """Wait until more rows than these are filled; return how many."""
-    return poll(lambda: (n := done(database)) > beyond and n, SOON, "the backfill goes on")
+    return poll(lambda: (n := done(database)) > beyond and n, deadline, "the backfill goes on")
 
 
 def speed_up(database: Database) -> None:
