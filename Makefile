@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= 4
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-all lint crds bench lock clean
+.PHONY: demo test test-all lint crds kustomize bench lock clean
 .DEFAULT_GOAL := test
 
 # The main job on real input: PostgreSQL, a control plane and the operator on loopback. ARGS=--help
@@ -27,9 +27,13 @@ lint: .venv/ready
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pgstrata.cli.crds --check crds
 
-# CustomResourceDefinitions and the field tables of docs/kinds, from the pydantic models
+# CustomResourceDefinitions (crds/, the chart) and the tables of docs/kinds, from the pydantic models
 crds: .venv/ready
 	@$(BIN)/python -m pgstrata.cli.crds crds
+
+# kustomize/operator.yaml, from the chart
+kustomize: .venv/ready
+	@$(BIN)/python -m tests.testbed.kustomize_base
 
 # Measurements beside limits and peers. ONLY=runner
 bench: .venv/ready

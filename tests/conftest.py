@@ -22,6 +22,11 @@ from tests.testbed.skipping import cannot
 from tests.testbed.unavailable import Unavailable
 
 DEFAULT_MAJORS = "18,15"
+BUILT_FOR = {
+    frozenset({"control_plane", "own_control_plane"}): CONTROL_PLANE,
+    frozenset({"helm", "helm_program"}): ("helm",),
+}
+"""Fixtures, and the programs that these need."""
 MakePostgres = Callable[..., PostgresServer]
 
 os.environ.pop("KUBECONFIG", None)  # a test never touches a cluster that it did not start
@@ -67,16 +72,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build the control plane before the first test: cold it takes longer than a test may."""
+    """Build programs before the first test: cold that takes longer than a test may."""
     if session.config.option.collectonly:
         return
-    needed = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    if not needed & {"control_plane", "own_control_plane"}:
-        return
+    asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     capture = session.config.pluginmanager.getplugin("capturemanager")
-    # where this cannot be had, the fixture asks again and says why
-    with capture.global_and_fixture_disabled(), suppress(Unavailable):
-        require(*CONTROL_PLANE)
+    for fixtures, programs in BUILT_FOR.items():
+        if asked & fixtures:
+            # where this cannot be had, the fixture asks again and says why
+            with capture.global_and_fixture_disabled(), suppress(Unavailable):
+                require(*programs)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

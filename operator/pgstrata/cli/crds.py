@@ -1,7 +1,7 @@
 """`python -m pgstrata.cli.crds DIR`: write what is generated from the models of the API.
 
 Run by `make crds`, and with --check by `make lint`. Writes the CustomResourceDefinitions into DIR
-and the tables of fields into the pages of docs/kinds.
+and into the chart's templates, and the tables of fields into the pages of docs/kinds.
 """
 
 import sys
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from pgstrata.cli.crd_manifest import file_name, manifest_text
+from pgstrata.cli.crd_manifest import file_name, manifest_text, template_text
 from pgstrata.cli.field_tables import with_tables
 from pgstrata.core.api_model import ApiKind
 from pgstrata.databases.spec import MANAGED_DATABASE
@@ -31,17 +31,18 @@ class Generated:
     wanted: str
 
 
-def generated(crds: Path, docs: Path) -> Iterator[Generated]:
+def generated(crds: Path, templates: Path, docs: Path) -> Iterator[Generated]:
     """Yield every generated file.
 
     Raises:
         MissingMarkers: a page of `docs` has no place for its tables.
         FileNotFoundError: a kind has no page.
     """
-    for kind in API_KINDS:
-        path = crds / file_name(kind)
-        present = path.read_text(encoding="utf-8") if path.exists() else ""
-        yield Generated(path, present, manifest_text(kind))
+    for folder, text_of in ((crds, manifest_text), (templates, template_text)):
+        for kind in API_KINDS:
+            path = folder / file_name(kind)
+            present = path.read_text(encoding="utf-8") if path.exists() else ""
+            yield Generated(path, present, text_of(kind))
     for kind in API_KINDS:
         page = docs / f"{kind.singular}.md"
         text = page.read_text(encoding="utf-8")
@@ -63,14 +64,24 @@ def difference(file: Generated) -> str:
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
+    "--templates",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The chart's CRDs.  [default: charts/pgstrata/templates/crds beside DIRECTORY]",
+)
+@click.option(
     "--docs",
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder of the kinds' pages.  [default: docs/kinds beside DIRECTORY]",
 )
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 with a diff on a difference.")
-def main(directory: Path, docs: Path | None, *, check: bool) -> None:
-    """Write the CustomResourceDefinitions into DIRECTORY and the tables into the docs."""
-    files = generated(directory, docs or directory.parent / "docs" / "kinds")
+def main(directory: Path, templates: Path | None, docs: Path | None, *, check: bool) -> None:
+    """Write the definitions into DIRECTORY and the chart, the tables of fields into the docs."""
+    root = directory.parent
+    files = generated(
+        directory,
+        templates or root / "charts" / "pgstrata" / "templates" / "crds",
+        docs or root / "docs" / "kinds",
+    )
     changed = [file for file in files if file.present != file.wanted]
     if check:
         for file in changed:

@@ -16,14 +16,15 @@ from pgstrata.core.reasons import Reason
 
 ROOT = Path(__file__).parents[3]
 CRDS, DOCS = ROOT / "crds", ROOT / "docs" / "kinds"
+TEMPLATES = ROOT / "charts" / "pgstrata" / "templates" / "crds"
 
 each_kind = pytest.mark.parametrize("kind", API_KINDS, ids=lambda kind: kind.kind)
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A folder with generated crds and docs, as `make crds` leaves them."""
-    for folder in (CRDS, DOCS):
+    """A folder with generated crds, templates and docs, as `make crds` leaves them."""
+    for folder in (CRDS, TEMPLATES, DOCS):
         target = tmp_path / folder.relative_to(ROOT)
         target.mkdir(parents=True)
         for file in folder.iterdir():
@@ -41,6 +42,11 @@ def test_the_committed_files_are_what_the_models_say() -> None:
     ("file", "was", "edited"),
     [
         ("crds/pgstrata.dev_schemaversions.yaml", "- Migrate", "- Contract"),
+        (
+            "charts/pgstrata/templates/crds/pgstrata.dev_schemaversions.yaml",
+            "helm.sh/resource-policy: keep",
+            "helm.sh/resource-policy: drop",
+        ),
         ("docs/kinds/manageddatabase.md", "| `6` |", "| `7` |"),
     ],
 )
@@ -61,8 +67,9 @@ def test_an_edited_file_fails_the_check_with_a_diff_and_is_written_anew(
     assert CliRunner().invoke(main, [str(copy / "crds")]).output == ""
 
 
-def test_a_file_that_is_missing_fails_the_check(copy: Path) -> None:
-    (copy / "crds" / "pgstrata.dev_schemaversions.yaml").unlink()
+@pytest.mark.parametrize("folder", ["crds", "charts/pgstrata/templates/crds"])
+def test_a_file_that_is_missing_fails_the_check(copy: Path, folder: str) -> None:
+    (copy / folder / "pgstrata.dev_schemaversions.yaml").unlink()
     assert CliRunner().invoke(main, ["--check", str(copy / "crds")]).exit_code == 1
 
 

@@ -1,0 +1,68 @@
+{{/* Names and labels that the templates share. */}}
+
+{{- define "pgstrata.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The release's name, with the chart's unless it is in there. Lease and cluster roles use it, too. */}}
+{{- define "pgstrata.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains (include "pgstrata.name" .) .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "pgstrata.name" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* Cluster-wide names carry the namespace: two releases of one name do not meet. */}}
+{{- define "pgstrata.clusterName" -}}
+{{- printf "%s:%s" .Release.Namespace (include "pgstrata.fullname" .) }}
+{{- end }}
+
+{{- define "pgstrata.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "pgstrata.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name: needed where serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "pgstrata.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "pgstrata.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "pgstrata.labels" -}}
+{{ include "pgstrata.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "pgstrata.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* What the operator does to resources and what they name: in the cluster, or in each namespace. */}}
+{{- define "pgstrata.rules" -}}
+- apiGroups: [pgstrata.dev]
+  resources: [manageddatabases, schemaversions]
+  verbs: [get, list, watch, patch]
+- apiGroups: [pgstrata.dev]
+  resources: [manageddatabases/status, schemaversions/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get{{ if .Values.secrets.watch }}, list, watch{{ end }}]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get{{ if .Values.configMaps.watch }}, list, watch{{ end }}]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
