@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Processes that tests run in, each with servers of its own: they mostly wait, for locks and timeouts.
 WORKERS ?= 4
+IMAGE ?= localhost/pgstrata:$(shell sed -n 's/__version__ = "\(.*\)"/\1/p' operator/pgstrata/__init__.py)
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-all lint crds kustomize bench lock clean
+.PHONY: demo test test-all lint crds kustomize image sbom bench lock clean
 .DEFAULT_GOAL := test
 
 # The main job on real input: PostgreSQL, a control plane and the operator on loopback. ARGS=--help
@@ -35,18 +36,39 @@ crds: .venv/ready
 kustomize: .venv/ready
 	@$(BIN)/python -m tests.testbed.kustomize_base
 
+# The operator's image, by the first builder that is here. IMAGE=registry/name:tag BASE=python:3.13-slim
+image: dist/wheel
+	@for builder in docker podman buildah; do $$builder info >/dev/null 2>&1 && break; done; \
+	  $$builder build --tag "$(IMAGE)" $(if $(BASE),--build-arg BASE=$(BASE)) .
+
+# Exactly one wheel: the Dockerfile takes whatever is in dist/
+dist/wheel: .venv/ready FORCE
+	@rm -f dist/*.whl && $(BIN)/python -m hatchling build -t wheel -d dist
+
+# The Python packages in the image, with versions, licences and what needs what: dist/pgstrata.cdx.json
+sbom: .venv/ready
+	@mkdir -p dist
+	@for name in runtime sbom; do \
+	  $(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/$$name; \
+	  $(BIN)/uv pip sync --quiet --python .venv/$$name/bin/python --require-hashes requirements/$$name.lock || exit 1; \
+	done
+	@.venv/sbom/bin/cyclonedx-py environment .venv/runtime/bin/python --pyproject pyproject.toml \
+	  --mc-type application --output-reproducible --output-file dist/pgstrata.cdx.json
+
 # Measurements beside limits and peers. ONLY=runner
 bench: .venv/ready
 	@$(BIN)/python -m bench $(if $(ONLY),--only=$(ONLY))
 
 # Compile the hashed locks anew from pyproject.toml
 lock: .venv/ready
-	@for name in runtime dev bootstrap go; do \
+	@for name in runtime dev bootstrap go sbom; do \
 	  case $$name in runtime) group=;; *) group="--group pyproject.toml:$$name";; esac; \
 	  case $$name in runtime|dev) src=pyproject.toml;; *) src=;; esac; \
 	  $(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --universal \
 	    --python-version 3.11 $$src $$group -o requirements/$$name.lock || exit 1; \
 	done
+
+FORCE:
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache bench/out
