@@ -200,11 +200,11 @@ class ControlPlane:
             write_private(self._directory / name, data)
         self._endpoint = Endpoint(self.url, authority.pair.certificate)
         self.kubeconfig = self._endpoint.kubeconfig(
-            self._directory / "admin.kubeconfig", _certificate_user(admin)
+            self._directory / "admin.kubeconfig", certificate_user(admin)
         )
         self._endpoint.kubeconfig(
             self._directory / "controller-manager.kubeconfig",
-            _certificate_user(authority.client("system:kube-controller-manager")),
+            certificate_user(authority.client("system:kube-controller-manager")),
         )
         self._tls = ssl.create_default_context(cadata=authority.pair.certificate.decode())
         self._tls.load_cert_chain(self._directory / "admin.pem")
@@ -306,7 +306,8 @@ def _manifests(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.yaml"))
 
 
-def _certificate_user(pair: KeyPair) -> dict[str, str]:
+def certificate_user(pair: KeyPair) -> dict[str, str]:
+    """Return what a kubeconfig says of a user with a client certificate."""
     return {
         "client-certificate-data": _base64(pair.certificate),
         "client-key-data": _base64(pair.key),
