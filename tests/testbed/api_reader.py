@@ -7,6 +7,8 @@ import base64
 import http.client
 import json
 import ssl
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +30,14 @@ Object = dict[str, Any]
 class ApiReader:
     """One user's view, by the client certificate in a kubeconfig of the test bed."""
 
-    def __init__(self, kubeconfig: Path, scratch: Path) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        scratch: Path,
+        network: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`network`: where connections are made; the machine's own, unless given."""
+        self._network = network
         config = json.loads(kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         authority = base64.b64decode(cluster["certificate-authority-data"])
@@ -69,7 +78,8 @@ class ApiReader:
             return self._read_once(path)
 
     def _read_once(self, path: str) -> Object | None:
-        self._connection.request("GET", path)
+        with self._network():
+            self._connection.request("GET", path)
         answer = self._connection.getresponse()
         body = answer.read()
         if answer.status == http.HTTPStatus.NOT_FOUND:

@@ -1,11 +1,20 @@
 """One database for one test: made by the `database` fixture, dropped after the test."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import psycopg
 from psycopg.rows import TupleRow
 
 from tests.testbed.postgres import PostgresServer
+
+
+class Connectable(Protocol):
+    """A database that a test looks into, wherever its server runs."""
+
+    def connect(self) -> psycopg.Connection[TupleRow]:
+        """Return an autocommit connection of the superuser; use it as a context manager."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Every statement of a file is a step of its own; each writes one row into `ledger`.
 """
 
-from tests.testbed.database import Database
+from tests.testbed.database import Connectable
 from tests.testbed.operator_sight import journal, wait_running
 from tests.testbed.operator_user import Manifest, schema_version
 
@@ -21,12 +21,12 @@ def ledger(name: str, database: str, *, seconds: float, schema: str = "public") 
     return schema_version(name, database, {"inline": files}, version=version, schema=schema)
 
 
-def wait_in_the_middle(database: Database, step: int = 2) -> None:
+def wait_in_the_middle(database: Connectable, step: int = 2) -> None:
     """Wait until a step runs that has others before and behind it."""
     wait_running(database, f"insert into ledger select {step} ")
 
 
-def assert_done_once(database: Database, schema: str = "public") -> None:
+def assert_done_once(database: Connectable, schema: str = "public") -> None:
     """Fail unless every step was done, none twice, and the journal says the same."""
     with database.connect() as connection:
         query = f"select step from {schema}.ledger order by step"

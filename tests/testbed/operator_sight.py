@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from tests.testbed.database import Database
+from tests.testbed.database import Connectable, Database
 from tests.testbed.operator_database import owner_uri
 from tests.testbed.polling import poll
 
@@ -16,26 +16,26 @@ STATEMENT = (
 SOON = 20.0
 
 
-def running(database: Database, statement: str) -> list[int]:
+def running(database: Connectable, statement: str) -> list[int]:
     """The pids of the backends that run a statement which begins so."""
     with database.connect() as connection:
         found = connection.execute(STATEMENT, [f"{statement}%"]).fetchall()
     return [pid for (pid,) in found]
 
 
-def wait_running(database: Database, statement: str) -> int:
+def wait_running(database: Connectable, statement: str) -> int:
     """Wait until a backend runs a statement which begins so; return its pid."""
     return poll(lambda: running(database, statement), SOON, f"{statement} runs")[0]
 
 
-def invalid_indexes(database: Database) -> list[str]:
+def invalid_indexes(database: Connectable) -> list[str]:
     """The indexes that no build has finished."""
     query = "select indexrelid::regclass::text from pg_index where not indisvalid"
     with database.connect() as connection:
         return [name for (name,) in connection.execute(query).fetchall()]
 
 
-def journal(database: Database) -> dict[str, str]:
+def journal(database: Connectable) -> dict[str, str]:
     """The titles of the steps in the journal, each with its state."""
     with database.connect() as connection:
         found = connection.execute("select title, state from pgstrata.step order by id").fetchall()
@@ -43,7 +43,7 @@ def journal(database: Database) -> dict[str, str]:
     return dict(found)
 
 
-def owners(database: Database) -> list[str]:
+def owners(database: Connectable) -> list[str]:
     """Who manages something in the database: the names of the resources."""
     with database.connect() as connection:
         found = connection.execute("select name from pgstrata.claim order by name").fetchall()
@@ -51,7 +51,7 @@ def owners(database: Database) -> list[str]:
 
 
 @contextmanager
-def old_snapshot(database: Database) -> Iterator[int]:
+def old_snapshot(database: Connectable) -> Iterator[int]:
     """Keep a transaction open that every index build has to wait for; yield its pid."""
     with database.connect() as connection:
         connection.execute("begin isolation level repeatable read")

@@ -10,10 +10,9 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.testbed.api_reader import ApiReader
-from tests.testbed.control_plane import ControlPlane
 from tests.testbed.kstatus import assert_kstatus
 from tests.testbed.polling import DeadlineExceeded, poll
 
@@ -25,10 +24,20 @@ SOON = 20.0
 Manifest = dict[str, Any]
 
 
+class Cluster(Protocol):
+    """What has an API server, a control plane or a whole node."""
+
+    def kubectl(
+        self, *arguments: str, input: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as admin."""
+        ...
+
+
 class KubectlUser:
     """Someone with kubectl and a namespace."""
 
-    def __init__(self, plane: ControlPlane, namespace: str, reader: ApiReader) -> None:
+    def __init__(self, plane: Cluster, namespace: str, reader: ApiReader) -> None:
         self.namespace = namespace
         self.reader = reader
         self._plane = plane

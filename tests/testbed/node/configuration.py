@@ -35,6 +35,7 @@ def files(d: Path, cgroup: str) -> dict[str, str]:
         "kubelet.json": json.dumps(_kubelet(d, cgroup)),
         "kube-proxy.json": json.dumps(_kube_proxy(d)),
         "Corefile": _corefile(d),
+        "audit.json": json.dumps(_audit_policy()),
     }
 
 
@@ -137,6 +138,17 @@ def _kube_proxy(d: Path) -> dict[str, Any]:
         "healthzBindAddress": f"{NODE}:10256",
         "metricsBindAddress": f"{NODE}:10249",
         "clientConnection": {"kubeconfig": f"{d}/kube-proxy.kubeconfig"},
+    }
+
+
+def _audit_policy() -> dict[str, Any]:
+    """Keep what the operator's accounts ask for, and nobody else."""
+    group = "system:serviceaccounts:pgstrata-system"
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [{"level": "Metadata", "userGroups": [group]}, {"level": "None"}],
     }
 
 

@@ -21,6 +21,8 @@ import time
 
 ADDRESSES = ("172.30.0.1/32", "172.30.0.53/32")
 LINK = "node0"
+SERVICES = "10.96.0.0/16"
+"""Without a route to them the kernel never comes to translate their addresses."""
 READY = "house"
 """Made in the folder once the namespaces are furnished."""
 CGROUPS = "/sys/fs/cgroup"
@@ -74,6 +76,7 @@ def be_first(directory: str) -> None:
     for address in ADDRESSES:
         run("ip", "address", "add", address, "dev", LINK)
     run("ip", "link", "set", LINK, "up")
+    run("ip", "route", "add", SERVICES, "dev", LINK)
     write("/proc/sys/net/ipv4/ip_forward", "1")
     with contextlib.suppress(OSError):  # absent where bridges never ask netfilter
         write("/proc/sys/net/bridge/bridge-nf-call-iptables", "1")

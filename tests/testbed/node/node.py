@@ -146,7 +146,8 @@ class Node:
     def nft(self, script: str) -> None:
         """Change the node's packet filter."""
         command = [*self.house.in_network, "nft", "--file", "-"]
-        subprocess.run(command, input=script, check=True, text=True, capture_output=True)
+        done = subprocess.run(command, input=script, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, f"{script}{done.stderr}"
 
     def log_of(self, name: str) -> str:
         """Return the log of one server."""
@@ -215,6 +216,8 @@ class Node:
             f"--service-account-issuer=https://kubernetes.default.svc.{conf.DOMAIN}",
             f"--service-account-key-file={d}/sa.pub",
             f"--service-account-signing-key-file={d}/sa.key",
+            f"--audit-policy-file={d}/audit.json",
+            f"--audit-log-path={d}/audit.log",
             "--shutdown-delay-duration=0s",
             "--profiling=false",
         )

@@ -1,0 +1,67 @@
+"""A node with PostgreSQL and the operator in it, made once for all tests of this folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.testbed.binaries import require
+from tests.testbed.node.images import Images, require_images
+from tests.testbed.node.node import Node
+from tests.testbed.node.postgres_pod import PostgresPod
+from tests.testbed.node.release import Release
+from tests.testbed.scratch import scratch
+from tests.testbed.skipping import cannot
+from tests.testbed.unavailable import Unavailable
+
+
+@pytest.fixture(scope="session")
+def images() -> Images:
+    """What the node's pods are made of."""
+    try:
+        return require_images()
+    except Unavailable as reason:
+        cannot(reason)
+
+
+@pytest.fixture(scope="session")
+def node(images: Images) -> Iterator[Node]:
+    """The node that the tests share."""
+    with scratch("node") as directory:
+        try:
+            started = Node.start(directory, [images.base, images.postgres, images.operator])
+        except Unavailable as reason:
+            cannot(reason)
+        with started:
+            yield started
+
+
+@pytest.fixture(scope="session")
+def postgres_pod(node: Node) -> PostgresPod:
+    """The server that the tests share."""
+    return PostgresPod.start(node)
+
+
+@pytest.fixture(scope="session")
+def helm_program() -> Path:
+    """Helm."""
+    try:
+        return require("helm") / "helm"
+    except Unavailable as reason:
+        cannot(reason)
+
+
+@pytest.fixture(scope="session")
+def absent_release(
+    node: Node, helm_program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Release:
+    """A release that is not installed; who installs it removes it."""
+    return Release(node, helm_program, tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="session")
+def release(absent_release: Release) -> Release:
+    """The release that the later tests share: two replicas, and Secrets are watched."""
+    absent_release.install({"secrets": {"watch": True}})
+    absent_release.wait_available()
+    return absent_release

@@ -1,0 +1,231 @@
+"""The chart on a real node: from helm install to Ready, upgraded, rolled back, taken away again."""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.testbed.certificates import write_private
+from tests.testbed.helm import CHART, NAMESPACE, HelmFailed
+from tests.testbed.node.node import Node
+from tests.testbed.node.postgres_pod import PodDatabase, PostgresPod
+from tests.testbed.node.release import CRDS, Release
+from tests.testbed.node.tenant import reachable, tenant
+from tests.testbed.operator_user import KubectlUser, inline, ready, schema_version
+from tests.testbed.polling import poll
+from tests.testbed.process import child_environment
+
+FIRST_READY = 60.0
+SLOW = 30.0
+"""Seconds for what waits for a pod to start."""
+CREATE = "create table orders (id int)"
+
+
+@pytest.fixture
+def user(node: Node, tmp_path: Path) -> Iterator[KubectlUser]:
+    with tenant(node, tmp_path) as user:
+        yield user
+
+
+@pytest.fixture
+def database(postgres_pod: PostgresPod, request: pytest.FixtureRequest) -> PodDatabase:
+    return postgres_pod.database(f"life_{abs(hash(request.node.name)) % 10**6}")
+
+
+@pytest.fixture
+def release(absent_release: Release) -> Iterator[Release]:
+    """Not installed; taken away afterwards, unless the test did that."""
+    yield absent_release
+    if absent_release.is_installed():
+        absent_release.remove()
+
+
+def test_the_notes_lead_from_install_to_ready_and_back(
+    release: Release, user: KubectlUser, database: PodDatabase, tmp_path: Path
+) -> None:
+    shell = Shell(release, user.namespace, tmp_path)
+    started = time.monotonic()
+    first, last = commands(release.install(wait=False))
+    shell.run(first.replace("postgresql://USER:PASSWORD@HOST:5432/DATABASE", database.uri))
+    taken = time.monotonic() - started
+    print(f"helm install to the first resource Ready: {taken:.1f} s")
+    assert taken < FIRST_READY
+    user.wait_ready("app")
+    assert database.value("select count(*) from orders") == 0
+
+    shell.run(last)
+    assert database.value("select count(*) from orders") == 0, "data stays"
+    assert database.value("select count(*) from pgstrata.claim") == 0, "nobody manages it any more"
+    left = release.node.kubectl("get", "crd", "--output=name").stdout
+    assert not [name for name in CRDS if name in left]
+    objects = "all,lease,role,rolebinding,pdb,serviceaccount,secret"
+    left = release.node.kubectl("get", objects, f"--namespace={NAMESPACE}", "--output=name").stdout
+    assert {name for name in left.split() if not name.startswith("pod/")} == {
+        "serviceaccount/default",
+        "lease.coordination.k8s.io/pgstrata",  # the pods made it, not Helm
+    }
+
+
+def test_an_upgrade_brings_new_definitions_and_a_rollback_old_ones_and_resources_stay(
+    release: Release, user: KubectlUser, database: PodDatabase, tmp_path: Path
+) -> None:
+    release.install(chart=older(tmp_path))
+    assert not knows_max_connections(release.node)
+    user.apply(*reachable(database), schema_version("shop", "metrics", inline(CREATE)))
+    user.wait_ready("shop", deadline=SLOW)
+    user.wait_for("metrics", "Succeeded", kind="ManagedDatabase")
+    before = [user.get("shop"), user.get("metrics", "ManagedDatabase")]
+    journal = "select json_agg(s order by id)::text from pgstrata.step s"
+    done = database.value(journal)
+
+    release.upgrade()
+    release.wait_available()
+    assert knows_max_connections(release.node)
+    user.annotate("shop", "reconcile.pgstrata.dev/requestedAt=after-the-upgrade")
+    poll(lambda: handled(user.get("shop")) == "after-the-upgrade", SLOW, "the new one has looked")
+
+    release.rollback()
+    release.wait_available()
+    assert not knows_max_connections(release.node)
+    user.annotate("shop", "reconcile.pgstrata.dev/requestedAt=after-the-rollback")
+    poll(lambda: handled(user.get("shop")) == "after-the-rollback", SLOW, "the old one has looked")
+    after = [user.get("shop"), user.get("metrics", "ManagedDatabase")]
+    assert [r["metadata"]["uid"] for r in after] == [r["metadata"]["uid"] for r in before]
+    assert [r["status"]["conditions"] for r in after] == [r["status"]["conditions"] for r in before]
+    assert database.value(journal) == done, "nothing was done again"
+
+
+def test_an_operator_that_was_taken_away_goes_on_when_it_is_back(
+    release: Release, user: KubectlUser, database: PodDatabase
+) -> None:
+    release.install()
+    user.apply(*reachable(database), schema_version("shop", "metrics", inline(CREATE)))
+    user.wait_ready("shop", deadline=SLOW)
+    uid = user.get("shop")["metadata"]["uid"]
+    release.uninstall()
+    assert user.get("shop")["metadata"]["uid"] == uid, "definitions and resources stay"
+    two = inline(CREATE, "alter table orders add note text")
+    user.apply(schema_version("shop", "metrics", two, version="002"))
+    user.kubectl("delete", "schemaversion", "shop", "--wait=false")
+    assert user.get("shop")["metadata"]["deletionTimestamp"], "it waits for the operator"
+
+    # docs/operations.md: the way out without an operator
+    escape = '[{"op":"remove","path":"/metadata/finalizers"}]'
+    user.kubectl("patch", "sv", "shop", "--type=json", "-p", escape)
+    user.wait_gone("shop")
+    user.apply(schema_version("shop", "metrics", two, version="002"))
+    release.install()
+    user.wait_ready("shop", deadline=SLOW)
+    assert database.value("select count(note) from orders") == 0
+
+
+def test_definitions_that_are_missing_are_named_until_they_are_there(
+    release: Release, user: KubectlUser, database: PodDatabase
+) -> None:
+    crds = {path.name.split("_")[1]: path for path in (CHART.parents[1] / "crds").iterdir()}
+    release.node.kubectl("create", f"--filename={crds['manageddatabases.yaml']}")
+    release.install({"crds": {"enabled": False}, "replicas": 1}, wait=False)
+
+    def complaint() -> bool:
+        return any(
+            line["message"] == "waiting for CustomResourceDefinitions: schemaversions"
+            for pod in release.pods()
+            if pod["status"]["phase"] == "Running"
+            for line in release.log(pod["metadata"]["name"])
+        )
+
+    poll(complaint, SLOW, "the log names what is missing")
+    poll(lambda: not release.ready_pods(), SLOW, "no pod is ready")
+    release.node.kubectl("create", f"--filename={crds['schemaversions.yaml']}")
+    release.wait_available(1)
+    user.apply(*reachable(database), schema_version("shop", "metrics", inline(CREATE)))
+    user.wait_ready("shop")
+
+
+def test_a_namespace_that_is_not_there_is_refused_by_name(release: Release) -> None:
+    with pytest.raises(HelmFailed, match='namespaces "nowhere" not found'):
+        release.install({"watchNamespaces": ["nowhere"]})
+
+
+def test_where_it_may_not_read_secrets_the_resource_says_so(
+    release: Release, user: KubectlUser, database: PodDatabase
+) -> None:
+    """The operator's account is made by somebody else, who forgot the rights to Secrets."""
+    release.install({"watchNamespaces": [user.namespace], "replicas": 1})
+    role = f"{NAMESPACE}:pgstrata"
+    rules = json.loads(user.kubectl("get", "role", role, "--output=json").stdout)["rules"]
+    kept = [rule for rule in rules if rule["resources"] != ["secrets"]]
+    patch = [{"op": "replace", "path": "/rules", "value": kept}]
+    user.kubectl("patch", "role", role, "--type=json", f"--patch={json.dumps(patch)}")
+    user.apply(*reachable(database))
+
+    def told() -> str:
+        return str(ready(user.get("metrics", "ManagedDatabase")).get("message", ""))
+
+    poll(lambda: 'cannot get resource "secrets"' in told(), SLOW, f"the resource says it: {told()}")
+
+
+def handled(resource: dict[str, dict[str, str]]) -> str | None:
+    return resource["status"].get("lastHandledReconcileAt")
+
+
+def commands(notes: str) -> tuple[str, str]:
+    """The commands in the chart's notes: for the first resources, and for the end."""
+    blocks: list[list[str]] = [[]]
+    for line in notes.splitlines():
+        if line.startswith("  ") or not line.strip():
+            blocks[-1].append(line.removeprefix("  "))
+        elif any(map(str.strip, blocks[-1])):
+            blocks.append([])
+    first, last = ("\n".join(block) for block in blocks if any(map(str.strip, block)))
+    assert "kubectl apply" in first
+    assert "helm uninstall" in last
+    return first, last
+
+
+def older(directory: Path) -> Path:
+    """The chart as a release before this one: its definitions lack a field."""
+    chart = directory / "older"
+    shutil.copytree(CHART, chart)
+    description = yaml.safe_load((chart / "Chart.yaml").read_text()) | {"version": "0.0.9"}
+    (chart / "Chart.yaml").write_text(yaml.safe_dump(description))
+    file = chart / "templates" / "crds" / "pgstrata.dev_manageddatabases.yaml"
+    text = file.read_text()
+    assert text.count("maxConnections:") == 1
+    file.write_text(text.replace("maxConnections:", "connectionsAtMost:"))
+    return chart
+
+
+def knows_max_connections(node: Node) -> bool:
+    return "maxConnections" in node.kubectl("get", "crd", CRDS[1], "--output=json").stdout
+
+
+class Shell:
+    """Runs text from the documentation as it stands, with kubectl and helm of the node."""
+
+    def __init__(self, release: Release, namespace: str, directory: Path) -> None:
+        self._directory = directory
+        node, program = release.node, release.helm.program
+        config = json.loads(node.kubeconfig.read_text())
+        config["contexts"][0]["context"]["namespace"] = namespace
+        kubeconfig = write_private(directory / "kubeconfig", json.dumps(config).encode())
+        for path in (program, program.with_name("kubectl")):
+            prefix = " ".join(node.house.in_network)
+            script = f'#!/bin/sh\nKUBECONFIG={kubeconfig} exec {prefix} {path} "$@"\n'
+            (directory / path.name).write_text(script)
+            (directory / path.name).chmod(0o755)
+
+    def run(self, text: str) -> None:
+        """Fail with what was said if any command fails."""
+        path = f"{self._directory}:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        env = child_environment({"PATH": path, "HOME": str(self._directory)})
+        done = subprocess.run(
+            ["sh", "-ex"], input=text, env=env, text=True, capture_output=True, timeout=120,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
