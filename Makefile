@@ -4,22 +4,27 @@ BIN := .venv/bin
 # Processes that tests run in, each with servers of its own: they mostly wait, for locks and timeouts.
 WORKERS ?= 4
 IMAGE ?= localhost/pgstrata:$(shell sed -n 's/__version__ = "\(.*\)"/\1/p' operator/pgstrata/__init__.py)
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/node
 
-.PHONY: demo test test-all lint crds kustomize image sbom bench lock clean
+.PHONY: demo test test-all test-cluster lint crds kustomize image sbom bench lock clean
 .DEFAULT_GOAL := test
 
 # The main job on real input: PostgreSQL, a control plane and the operator on loopback. ARGS=--help
 demo: .venv/ready
 	@$(BIN)/python -m tests.demo $(ARGS)
 
-# Lint, types, layering, generated files, then every test that this machine can run. PG=15,16,17,18 or all
+# Lint, types, layering, generated files, then every test that this machine can run, but for those on
+# a node (test-cluster). PG=15,16,17,18 or all
 test: lint
 	@$(PYTEST) $(if $(PG),--pg=$(PG)) $(ARGS)
 
 # The same with every kill matrix whole
 test-all: lint
 	@$(PYTEST) --whole $(if $(PG),--pg=$(PG)) $(ARGS)
+
+# The chart and the image on a whole node: root, 5 minutes; the first time 10 more, for the programs
+test-cluster: .venv/ready
+	@$(BIN)/python -m pytest -s --durations=5 tests/node $(ARGS)
 
 lint: .venv/ready
 	@$(BIN)/ruff check .

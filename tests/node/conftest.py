@@ -1,18 +1,32 @@
 """A node with PostgreSQL and the operator in it, made once for all tests of this folder."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.testbed.binaries import require
 from tests.testbed.node.images import Images, require_images
-from tests.testbed.node.node import Node
+from tests.testbed.node.node import Node, require_node
 from tests.testbed.node.postgres_pod import PostgresPod
 from tests.testbed.node.release import Release
 from tests.testbed.scratch import scratch
 from tests.testbed.skipping import cannot
 from tests.testbed.unavailable import Unavailable
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build programs and images before the first test: cold that takes longer than a test may."""
+    here = Path(__file__).parent
+    if session.config.option.collectonly or not any(here in i.path.parents for i in session.items):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    # where this cannot be had, the fixtures ask again and say why
+    with capture.global_and_fixture_disabled(), suppress(Unavailable):
+        require_node()
+        require("helm")
+        require_images()
 
 
 @pytest.fixture(scope="session")

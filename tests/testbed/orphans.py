@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 from tests.testbed.control_plane import ControlPlane
+from tests.testbed.node.configuration import SANDBOX_IMAGE
+from tests.testbed.node.node import Node
 from tests.testbed.polling import DeadlineExceeded, poll
 from tests.testbed.postgres import PostgresServer
 from tests.testbed.postgres_builds import find_postgres
@@ -44,6 +46,10 @@ def _hold(kind: str, directory: Path, *arguments: str) -> None:
     if kind == "postgres":
         server = PostgresServer.create(find_postgres(int(arguments[0])), directory)
         server.freeze()  # the hard case: frozen backends notice nothing
+    elif kind == "node":
+        node = Node.start(directory, [Path(arguments[0])])
+        node.kubectl("run", "pod", f"--image={SANDBOX_IMAGE}", "--image-pull-policy=Never")
+        node.kubectl("wait", "pod/pod", "--for=condition=Ready", "--timeout=30s")
     else:
         ControlPlane.start(directory)
     print(*descendants(os.getpid()), flush=True)

@@ -111,6 +111,11 @@ class Release:
         )
         return [json.loads(line) for line in said.stdout.splitlines()]
 
+    def address(self, pod: str) -> str:
+        """The pod's address."""
+        address: str = self.pod(pod)["status"]["podIP"]
+        return address
+
     def send(self, pod: str, number: signal.Signals) -> int:
         """Send a signal to the operator's process in a pod; return its number on this machine."""
         pid = self.process(pod)
@@ -127,7 +132,7 @@ class Release:
 
     def cut(self, pod: str, *ports: int) -> None:
         """Drop all that a pod sends to these ports, wherever they are."""
-        address = self.pod(pod)["status"]["podIP"]
+        address = self.address(pod)
         wanted = f"ip saddr {address} tcp dport {{ {', '.join(map(str, ports))} }} drop"
         hook = "type filter hook prerouting priority -350"
         self.node.nft(f"table ip cut {{ chain cut {{ {hook}; {wanted}; }}; }}\n")
