@@ -10,6 +10,7 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
@@ -24,7 +25,7 @@ from tests.testbed.unavailable import Unavailable
 DEFAULT_MAJORS = "18,15"
 BUILT_FOR = {
     frozenset({"control_plane", "own_control_plane"}): CONTROL_PLANE,
-    frozenset({"helm", "helm_program"}): ("helm",),
+    frozenset({"helm_program"}): ("helm",),
 }
 """Fixtures, and the programs that these need."""
 MakePostgres = Callable[..., PostgresServer]
@@ -100,6 +101,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def whole(pytestconfig: pytest.Config) -> bool:
     """Whether kill matrices run whole (--whole) or as a sample."""
     return bool(pytestconfig.getoption("--whole"))
+
+
+@pytest.fixture(scope="session")
+def helm_program() -> Path:
+    """Helm."""
+    try:
+        return require("helm") / "helm"
+    except Unavailable as reason:
+        cannot(reason)
 
 
 @pytest.fixture(scope="session")

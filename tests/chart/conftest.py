@@ -1,22 +1,10 @@
-"""Helm for the chart tests; where it cannot be built they are skipped with the reason."""
+"""Helm for the chart tests."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.testbed.binaries import require
 from tests.testbed.helm import Helm, Manifest
-from tests.testbed.skipping import cannot
-from tests.testbed.unavailable import Unavailable
-
-
-@pytest.fixture(scope="session")
-def helm_program() -> Path:
-    """The program."""
-    try:
-        return require("helm") / "helm"
-    except Unavailable as reason:
-        cannot(reason)
 
 
 @pytest.fixture

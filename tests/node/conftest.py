@@ -57,15 +57,6 @@ def postgres_pod(node: Node) -> PostgresPod:
 
 
 @pytest.fixture(scope="session")
-def helm_program() -> Path:
-    """Helm."""
-    try:
-        return require("helm") / "helm"
-    except Unavailable as reason:
-        cannot(reason)
-
-
-@pytest.fixture(scope="session")
 def absent_release(
     node: Node, helm_program: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Release:

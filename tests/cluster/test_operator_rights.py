@@ -1,0 +1,171 @@
+"""Each right that the chart gives is taken away in turn, and that is told: by whom, of what.
+
+Where the operator still can it says so on the resource, else in its log. That it asks for no other
+right, and uses each of these, is tests/node/test_used_rights.py's.
+"""
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.testbed.api_reader import ApiReader
+from tests.testbed.control_plane import ControlPlane
+from tests.testbed.database import Database
+from tests.testbed.helm import Helm, Manifest, only
+from tests.testbed.operator_database import owner_uri
+from tests.testbed.operator_process import OperatorProcess
+from tests.testbed.operator_user import (
+    KubectlUser,
+    config_map,
+    managed_database,
+    schema_version,
+    secret,
+)
+from tests.testbed.polling import poll
+
+pytestmark = pytest.mark.pg18only
+
+TOLD = 40.0
+OURS = {"Role", "RoleBinding", "ServiceAccount"}
+LIVE = [
+    ("secrets", "get"),
+    ("configmaps", "get"),
+    ("schemaversions", "patch"),
+    ("schemaversions/status", "patch"),
+    ("manageddatabases/status", "patch"),
+    ("events", "create"),
+    ("leases", "get"),
+    ("leases", "update"),
+]
+"""Rights that are needed again and again."""
+AT_START = [
+    ("leases", "create"),
+    ("namespaces", "get"),
+    ("manageddatabases", "list"),
+    ("schemaversions", "watch"),
+    ("secrets", "list"),
+    ("configmaps", "watch"),
+]
+"""Rights that are needed once; list and watch are the same for each kind."""
+
+
+class Rights:
+    """The roles of a release, applied with or without one right."""
+
+    def __init__(self, plane: ControlPlane, objects: list[Manifest]) -> None:
+        self._plane = plane
+        self._objects = [each for each in objects if each["kind"] in OURS]
+
+    def apply(self, without: tuple[str, str] | None = None) -> None:
+        """Give all, or all but one."""
+        objects = copy.deepcopy(self._objects)
+        if without is not None:
+            resource, verb = without
+            roles = [each for each in objects if each["kind"] == "Role"]
+            rules = [rule for role in roles for rule in role["rules"]]
+            given = [r for r in rules if resource in r["resources"] and verb in r["verbs"]]
+            assert given, f"{without} is no right of the chart's"
+            for role in roles:
+                role["rules"] = [
+                    kept for rule in role["rules"] for kept in _less(rule, resource, verb)
+                ]
+        bundle = {"apiVersion": "v1", "kind": "List", "items": objects}
+        self._plane.kubectl("apply", "--filename=-", input=json.dumps(bundle))
+
+
+def _less(rule: dict[str, Any], resource: str, verb: str) -> list[dict[str, Any]]:
+    """The rule without one verb on one of its resources."""
+    if resource not in rule["resources"]:
+        return [rule]
+    others = [each for each in rule["resources"] if each != resource]
+    verbs = [each for each in rule["verbs"] if each != verb]
+    rest = [{**rule, "resources": others}] if others else []
+    return [*rest, {**rule, "resources": [resource], "verbs": verbs}] if verbs else rest
+
+
+class Place:
+    """A namespace with a release's account in it, an operator, and a user."""
+
+    def __init__(self, rights: Rights, user: KubectlUser, start: Any) -> None:
+        self.rights, self.user = rights, user
+        self._start = start
+
+    def start(self) -> OperatorProcess:
+        """Start the operator with the settings of the release."""
+        operator: OperatorProcess = self._start()
+        return operator
+
+    def declare(self, database: Database) -> None:
+        """Declare a database and a schema whose files are in a ConfigMap."""
+        files = config_map("files", {"001_a.sql": "create table a ()"})
+        self.user.apply(
+            secret("metrics", owner_uri(database)),
+            files,
+            managed_database("metrics", secret="metrics"),
+            schema_version("shop", "metrics", {"configMaps": [{"name": "files"}]}),
+        )
+
+    def said(self, operator: OperatorProcess) -> str:
+        """All that was told to people."""
+        found = [
+            self.user.reader.get(kind, self.user.namespace, name)
+            for kind, name in (("ManagedDatabase", "metrics"), ("SchemaVersion", "shop"))
+        ]
+        statuses = json.dumps([(each or {}).get("status") for each in found])
+        return (operator.process.log.read_text() + statuses).replace('\\"', '"')
+
+
+@contextmanager
+def place(plane: ControlPlane, helm_program: Path, directory: Path) -> Iterator[Place]:
+    namespace = f"rights-{directory.name[-20:].replace('_', '-').lower().strip('-')}"
+    plane.kubectl("create", "namespace", namespace)
+    objects = Helm(helm_program, directory).render(
+        {"watchNamespaces": [namespace], "secrets": {"watch": True}}, namespace=namespace
+    )
+    rights = Rights(plane, objects)
+    rights.apply()
+    [container] = only(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    settings = {e["name"]: e["value"] for e in container["env"] if "value" in e}
+    kubeconfig = plane.service_account_kubeconfig("pgstrata", namespace)
+    reader = ApiReader(plane.kubeconfig, directory)
+    running: list[OperatorProcess] = []
+
+    def start() -> OperatorProcess:
+        own = {**settings, "PGSTRATA_NAMESPACE": namespace}
+        running.append(OperatorProcess(kubeconfig, directory, own))
+        return running[-1]
+
+    try:
+        yield Place(rights, KubectlUser(plane, namespace, reader), start)
+    finally:
+        for operator in running:
+            operator.process.stop()
+        reader.close()
+        plane.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+@pytest.mark.parametrize("right", LIVE + AT_START, ids="-".join)
+def test_a_right_that_is_missing_is_told(
+    right: tuple[str, str],
+    control_plane: ControlPlane,
+    helm_program: Path,
+    application: Database,
+    tmp_path: Path,
+) -> None:
+    with place(control_plane, helm_program, tmp_path) as here:
+        if right in AT_START:
+            here.rights.apply(without=right)
+            operator = here.start()
+        else:
+            operator = here.start()
+            operator.wait_leading()
+            here.rights.apply(without=right)
+        here.declare(application)
+        resource, verb = right
+        words = f'cannot {verb} resource "{resource}"'
+        poll(lambda: words in here.said(operator), TOLD, f"it is told: {words}")
