@@ -12,6 +12,7 @@ from tests.testbed.node.postgres_pod import PostgresPod
 from tests.testbed.node.release import Release
 from tests.testbed.node.tenant import reachable, tenant
 from tests.testbed.operator_user import WATCHED, KubectlUser, config_map, schema_version
+from tests.testbed.polling import poll
 
 SLOW = 30.0
 
@@ -26,7 +27,8 @@ def user(node: Node, release: Release, tmp_path: Path) -> Iterator[KubectlUser]:
 def test_every_right_is_used_and_no_other_is_asked_for(
     user: KubectlUser, node: Node, postgres_pod: PostgresPod, helm_program: Path, tmp_path: Path
 ) -> None:
-    credentials, database = reachable(postgres_pod.database("rights"))
+    target = postgres_pod.database("rights")
+    credentials, database = reachable(target)
     credentials["metadata"]["labels"] = WATCHED
     files = config_map("files", {"001_a.sql": "create table a ()"}, WATCHED)
     shop = schema_version("shop", "metrics", {"configMaps": [{"name": "files"}]})
@@ -38,6 +40,14 @@ def test_every_right_is_used_and_no_other_is_asked_for(
         user.wait_for("shop", "SecretNotFound", deadline=SLOW)
         user.apply(credentials)
         user.wait_ready("shop", deadline=SLOW)
+    with target.connect() as connection:  # as if the owner had been let go by hand
+        connection.execute("update pgstrata.claim set name = 'gone', uid = 'gone'")
+    user.annotate("shop", "reconcile.pgstrata.dev/requestedAt=once-more")
+    poll(
+        lambda: target.value("select name from pgstrata.claim") == "shop",
+        SLOW,
+        "who finds the owner gone takes over",
+    )
     user.delete("shop")
 
     used = {(request.resource, request.verb) for request in requests(node.directory)}

@@ -52,7 +52,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "pgstrata.rules" -}}
 - apiGroups: [pgstrata.dev]
   resources: [manageddatabases, schemaversions]
-  verbs: [get, list, watch, patch]
+  verbs: [get, list, watch]
+# Its finalizer, and nothing else.
+- apiGroups: [pgstrata.dev]
+  resources: [schemaversions]
+  verbs: [patch]
 - apiGroups: [pgstrata.dev]
   resources: [manageddatabases/status, schemaversions/status]
   verbs: [patch]

@@ -72,10 +72,10 @@ class PostgresPod:
         """Start it in a namespace of its own, and wait until it takes connections."""
         server = cls(node)
         node.apply(*server._manifests())
-        poll(server._ready, START_DEADLINE, "PostgreSQL is ready in its pod")
-        described = node.kubectl("get", f"--namespace={NAMESPACE}", "service", "postgres",
-                                 "--output=jsonpath={.spec.clusterIP}")  # fmt: skip
-        server.address = described.stdout.strip()
+        path = "--output=jsonpath={.spec.clusterIP}"
+        where = ("service", "postgres", f"--namespace={NAMESPACE}")
+        server.address = node.kubectl("get", *where, path).stdout.strip()
+        poll(server._accepts, START_DEADLINE, "PostgreSQL takes connections in its pod")
         with server.connect("postgres") as connection:
             statement = sql.SQL("create role {} login password {}")
             connection.execute(statement.format(sql.Identifier(OWNER), sql.Literal(OWNER_PASSWORD)))
@@ -108,11 +108,12 @@ class PostgresPod:
                 autocommit=True,
             )
 
-    def _ready(self) -> bool:
-        found = self._node.kubectl("get", f"--namespace={NAMESPACE}", "pod", "postgres-0",
-                                   "--output=jsonpath={.status.containerStatuses[0].ready}",
-                                   check=False)  # fmt: skip
-        return found.stdout.strip() == "true"
+    def _accepts(self) -> bool:
+        try:
+            self.connect("postgres").close()
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def _manifests(self) -> list[dict[str, Any]]:
         pair = self._authority.server("postgres", [HOST, f"{HOST}.cluster.local"])
