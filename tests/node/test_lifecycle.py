@@ -124,6 +124,21 @@ def test_an_operator_that_was_taken_away_goes_on_when_it_is_back(
     assert database.value("select count(note) from orders") == 0
 
 
+def test_the_kustomize_base_does_the_same(
+    node: Node, absent_release: Release, user: KubectlUser, database: PodDatabase
+) -> None:
+    root = CHART.parents[1]
+    node.kubectl("create", f"--filename={root / 'crds'}")
+    node.kubectl("apply", f"--kustomize={root / 'kustomize'}")
+    user.apply(*reachable(database), schema_version("shop", "metrics", inline(CREATE)))
+    user.wait_ready("shop", deadline=SLOW)
+    user.delete("shop")
+    user.delete("metrics", "ManagedDatabase")
+    node.kubectl("delete", f"--kustomize={root / 'kustomize'}", "--timeout=90s", timeout=100.0)
+    node.kubectl("delete", "crd", *CRDS)
+    assert not absent_release.is_installed()
+
+
 def test_definitions_that_are_missing_are_named_until_they_are_there(
     release: Release, user: KubectlUser, database: PodDatabase
 ) -> None:

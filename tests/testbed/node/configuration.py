@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.testbed.node.housekeeper import IMAGES
+
 NODE, DNS, API_PORT = "172.30.0.1", "172.30.0.53", 6443
 NAME = "n1"
 URL = f"https://{NODE}:{API_PORT}"
@@ -42,7 +44,7 @@ def files(d: Path, cgroup: str) -> dict[str, str]:
 def _containerd(d: Path) -> str:
     return f"""\
 version = 2
-root = "{d}/containerd"
+root = "{d}/{IMAGES}"
 state = "/run/node/containerd"
 oom_score = 0
 disabled_plugins = {json.dumps(_UNUSED_PLUGINS)}

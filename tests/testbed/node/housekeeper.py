@@ -25,6 +25,9 @@ SERVICES = "10.96.0.0/16"
 """Without a route to them the kernel never comes to translate their addresses."""
 READY = "house"
 """Made in the folder once the namespaces are furnished."""
+IMAGES = "containerd"
+"""The folder that images are unpacked in: a good gigabyte."""
+MUCH_MEMORY = 6 << 30
 CGROUPS = "/sys/fs/cgroup"
 CGROUP_DEADLINE = 2.5
 NODE_SETTINGS = (
@@ -65,6 +68,9 @@ def be_first(directory: str) -> None:
             os.makedirs(f"{above}/{part}")
         layers = f"lowerdir={path},upperdir={above}/upper,workdir={above}/work"
         run("mount", "-t", "overlay", "overlay", "-o", layers, path)
+    os.mkdir(f"{directory}/{IMAGES}")
+    if available_memory() > MUCH_MEMORY:  # unpacking images takes seconds less, and so does the end
+        run("mount", "-t", "tmpfs", "tmpfs", f"{directory}/{IMAGES}")
     for setting in NODE_SETTINGS:
         real = f"/proc/sys/{setting}"
         stand_in = f"/run/sysctl/{setting}"
@@ -84,6 +90,13 @@ def be_first(directory: str) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the dead
     while True:
         signal.pause()
+
+
+def available_memory() -> int:
+    """What can be had without swapping, in bytes."""
+    with open("/proc/meminfo") as file:
+        line = next(line for line in file if line.startswith("MemAvailable:"))
+    return int(line.split()[1]) * 1024
 
 
 def make_cgroups(name: str) -> None:
