@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.testbed.binaries import CONTROL_PLANE, require
@@ -21,6 +22,10 @@ from tests.testbed.postgres_builds import SUPPORTED, find_postgres, find_postgre
 from tests.testbed.scratch import scratch
 from tests.testbed.skipping import cannot
 from tests.testbed.unavailable import Unavailable
+
+# How long an example takes says how busy the machine is; what takes long is measured in bench/.
+hypothesis.settings.register_profile("pgstrata", deadline=None)
+hypothesis.settings.load_profile("pgstrata")
 
 DEFAULT_MAJORS = "18,15"
 BUILT_FOR = {
