@@ -15,7 +15,7 @@ and waits little where it does.
 from dataclasses import dataclass
 
 TARGET_SECONDS = 0.05
-BESIDE_SECONDS = 0.01
+BESIDE_SECONDS = 0.02
 """The same beside others who write."""
 PAUSE_RATIO = 1.0
 """Of the pause beside others who write, to what the batch took."""
