@@ -8,8 +8,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from pgstrata.cli.file_store import FileStore, SystemClock
@@ -116,28 +115,50 @@ class _Crowd:
     driver: EngineDriver
     store: FileStore
     interrupt: Interrupt
-    active: set[ObjectKey]
-    """Those of which something may still come without anybody's doing."""
+    unsettled: set[ObjectKey]
+    settled: int = 0
+    """How many have come to their end."""
+    in_vain: dict[ObjectKey, int] = field(default_factory=dict)
+    """Of those that wait for another: how many had come to their end when they last looked."""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set, and replaced, when one leaves."""
 
     async def until_settled(self, key: ObjectKey) -> None:
+        """Look at one resource until it is settled, or waits for what nobody here will do."""
         while not self.interrupt.requested:
             raw = await self.store.read(key)
             if raw is None:
                 break
-            others = bool(self.active - {key})
+            before, news = self.settled, self.news
             look = await self.driver.reconcile(raw, self.interrupt)
             reason = look.outcome.reason
             if look.stalled or reason.situation is Situation.READY or reason in _FOR_A_PERSON:
                 break
+            self.in_vain.pop(key, None)
             if reason is Reason.DEPENDENCY_NOT_READY:
-                # Resources that wait for one another are not what each of them waits for.
-                self.active.discard(key)
-                if not others:
-                    break
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(look.look_again or 0.0, _LONGEST_PAUSE)):
-                    await self.interrupt.wait_soft()
-        self.active.discard(key)
+                self.in_vain[key] = before
+                if self._is_stuck:
+                    return self._leave(key)
+            await self._pause(min(look.look_again or 0.0, _LONGEST_PAUSE), news)
+        self.settled += 1
+        self._leave(key)
+
+    def _leave(self, key: ObjectKey) -> None:
+        self.unsettled.discard(key)
+        self.news.set()
+        self.news = asyncio.Event()
+
+    @property
+    def _is_stuck(self) -> bool:
+        """Whether all that is left waits for one another, and has looked since the last end."""
+        return all(self.in_vain.get(key) == self.settled for key in self.unsettled)
+
+    async def _pause(self, seconds: float, news: asyncio.Event) -> None:
+        """Wait, but not beyond the end of another one or the wish to stop."""
+        waits = [asyncio.create_task(w) for w in (news.wait(), self.interrupt.wait_soft())]
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
 
 
 async def _stop(loops: list[asyncio.Task[None]], interrupt: Interrupt) -> None:

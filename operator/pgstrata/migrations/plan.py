@@ -71,7 +71,11 @@ def make_plan(
         steps.insert(0, CreateSchema(wanted.schema))
     shown = tuple(_not_asked_for(source, journal, observed, wanted))
     return VersionPlan(
-        tuple(steps), shown, _summary(source, steps, shown), order.waits, tuple(notices)
+        tuple(steps),
+        shown,
+        _summary(source, steps, shown, order.waits),
+        order.waits,
+        tuple(notices),
     )
 
 
@@ -327,10 +331,14 @@ def _not_asked_for(
                 yield replace(outline, gates=(Gate.CONTRACT,))
 
 
-def _summary(source: MigrationSource, steps: Sequence[Step], shown: Sequence[Outline]) -> str:
-    if not steps and not shown:
+def _summary(
+    source: MigrationSource, steps: Sequence[Step], shown: Sequence[Outline], waits: str | None
+) -> str:
+    if not steps and not shown and waits is None:
         return f"nothing to do for version {source.target}"
     text = f"{len(steps)} steps to version {source.target}"
     if shown:
         text += f"; {len(shown)} contract steps are shown and not run"
+    if waits is not None:
+        text += f"; {waits}"
     return text

@@ -79,7 +79,7 @@ def schedule(
                 tuple(phases),
                 f"version {after} and later wait behind the barrier of version {last.version}, "
                 f"whose {missing[0].value} was not asked for: set spec.contractThrough to "
-                f'"{last.version}", or spec.through to Contract',
+                f'"{last.version}", or spec.through to {missing[-1].value}',
             )
     return Schedule(tuple(phases))
 

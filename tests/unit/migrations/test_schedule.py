@@ -108,6 +108,11 @@ def test_what_waits_behind_a_barrier_is_said_with_the_phase_that_was_not_asked_f
     assert 'contractThrough to "2"' in waits
 
 
+def test_it_is_said_how_far_to_go_for_what_waits() -> None:
+    waits = schedule(versions("em!", "e"), Asked(Through.EXPAND)).waits
+    assert str(waits).endswith('set spec.contractThrough to "1", or spec.through to Migrate')
+
+
 def test_a_barrier_of_the_last_version_or_without_later_phases_holds_nothing() -> None:
     assert schedule(versions("em", "emc!"), Asked(Through.MIGRATE)).waits is None
     assert order(versions("em!", "em")) == "1e 1m 2e 2m"
