@@ -150,7 +150,7 @@ def test_a_duplicate_key_is_told_and_no_invalid_index_is_left(
     ("change", "named"),
     [
         ({"versoin": "002"}, 'unknown field "spec.versoin"'),
-        ({"through": "Contract"}, "spec.through: Unsupported value"),
+        ({"through": "Everything"}, "spec.through: Unsupported value"),
         ({"source": {"bundle": "api-monitoring", **inline(TABLE)}}, "spec.source"),
     ],
 )
