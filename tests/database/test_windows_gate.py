@@ -2,10 +2,19 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from pgstrata.cli.file_store import FileStore, SystemClock
+from pgstrata.cli.kinds import HANDLERS
+from pgstrata.cli.manifests import read_manifests
+from pgstrata.cli.url_databases import UrlDatabases
+from pgstrata.core.interrupt import Interrupt
+from pgstrata.core.reasons import Reason
+from pgstrata.engine.drive import EngineDriver
 from tests.testbed.command_line import CommandLine, Ended
 from tests.testbed.database import Database
 from tests.testbed.declarations import Manifest, managed_database, schema_version
@@ -161,3 +170,32 @@ def test_what_cannot_end_before_the_window_closes_is_not_begun(
     wide = {"name": "night", "schedule": "* * * * *", "duration": "1m"}
     assert apply(pgstrata, database, wide, files=files).said()[:2] == (0, "Succeeded")
     assert database.psql(validated) == "t\n"
+
+
+async def test_the_next_look_comes_when_the_window_opens(
+    database: Database, tmp_path: Path
+) -> None:
+    for minutes in (2, 20):
+        opens = (now(database) + timedelta(minutes=minutes)).replace(second=0, microsecond=0)
+        window = opening_at(opens, "1h")
+        path = tmp_path / "manifests.yaml"
+        resource = schema_version("1", TABLE, window="night")
+        path.write_text(yaml.safe_dump_all([managed_database(windows=[window]), resource]))
+        store = FileStore(read_manifests(str(path)), lambda _: None)
+        driver = EngineDriver(
+            handlers=HANDLERS,
+            store=store,
+            databases=UrlDatabases(store, database.uri),
+            clock=SystemClock(),
+            cluster="cli",
+            holder="test",
+        )
+        [raw] = [r for r in store.resources if r.key.kind == "SchemaVersion"]
+        look = await driver.reconcile(raw, Interrupt())
+        assert look.outcome.reason is Reason.WAITING_FOR_WINDOW
+        assert look.look_again is not None
+        if minutes == 20:
+            assert look.look_again == 600, "clocks are asked again every ten minutes"
+            continue
+        late = now(database) + timedelta(seconds=look.look_again) - opens
+        assert timedelta() <= late <= timedelta(seconds=3), "in time, and not too early"
