@@ -66,16 +66,17 @@ def _temporary(owned: Owned) -> TemporaryObject:
 def is_complete(source: MigrationSource, journal: Journal, version: Version, phase: Phase) -> bool:
     """Whether a phase of the version, and all before it in versions and phases, are complete.
 
-    A contract for which there is no file needs no completing.
+    A contract for which there is no file needs no completing, unless it has a trigger to drop.
     """
     order = list(Phase)
+    keeps = {owned.version for owned in journal.owned}
     completed = journal.completed
     wanted = [
         (v, p)
         for v in source.versions
         if v.version <= version
         for p in order[: order.index(phase) + 1]
-        if p is not Phase.CONTRACT or v.of_phase(p)
+        if p is not Phase.CONTRACT or v.of_phase(p) or v.version.key in keeps
     ]
     return all((v.version.key, p.value) in completed for v, p in wanted)
 

@@ -1,5 +1,8 @@
 """What the journal says of a schema, as its status shows it."""
 
+from dataclasses import replace
+
+from pgstrata.engine.owned import Owned
 from pgstrata.migrations.journal import DonePhase, Journal
 from pgstrata.migrations.projection import facts, is_complete
 from pgstrata.migrations.schedule import Asked, schedule
@@ -53,6 +56,15 @@ def test_a_phase_is_complete_only_with_all_versions_and_phases_below() -> None:
     assert complete(journal("1e", "2e", "1m", "2m", "2c")) == [True, True, False]
     assert complete(journal("1e", "2e", "1m", "2m", "1c")) == [True, True, True]
     assert complete(journal("1e", "1m", "1c"), "1") == [True, True, True]
+
+
+def test_a_version_is_not_contracted_while_it_has_a_trigger_that_its_contract_drops() -> None:
+    only = source("1", ONE, ONE_MIGRATE)
+    kept = Owned("keep_x", "s", "1", "t", "keeps", "Contract", MOMENT, "public", "t", 1)
+    migrated = journal("1e", "1m")
+    assert is_complete(only, migrated, Version("1"), Phase.CONTRACT)
+    assert not is_complete(only, replace(migrated, owned=[kept]), Version("1"), Phase.CONTRACT)
+    assert is_complete(only, replace(migrated, owned=[kept]), Version("1"), Phase.MIGRATE)
 
 
 def test_the_newest_versions_come_first_each_with_the_phases_that_have_files() -> None:
