@@ -1,10 +1,19 @@
 """An event calls for a look exactly when somebody wants something."""
 
-import pytest
+from collections.abc import Mapping
+from dataclasses import replace
 
-from pgstrata.app.wake import must_wake
-from pgstrata.core.resource import RECONCILE_ANNOTATION, TAKE_OVER_ANNOTATION, RawResource
-from tests.unit.app.resources import raw_resource
+import pytest
+from pydantic import JsonValue
+
+from pgstrata.app.wake import comes_further, must_wake
+from pgstrata.core.resource import (
+    APPROVE_ANNOTATION,
+    RECONCILE_ANNOTATION,
+    TAKE_OVER_ANNOTATION,
+    RawResource,
+)
+from tests.unit.app.resources import DATABASE, raw_resource
 
 ASKED = {RECONCILE_ANNOTATION: "2026-11-23T10:00:00Z"}
 ASKED_AGAIN = {RECONCILE_ANNOTATION: "2026-11-23T11:00:00Z"}
@@ -38,6 +47,11 @@ TAKE = {TAKE_OVER_ANNOTATION: "cluster-a/shop/orders"}
             raw_resource(observed=1, annotations=TAKE),
             raw_resource(observed=1),
             id="not to take over after all",
+        ),
+        pytest.param(
+            raw_resource(observed=1),
+            raw_resource(observed=1, annotations={APPROVE_ANNOTATION: "8d0d9ba6c6796adf"}),
+            id="approved",
         ),
     ],
 )
@@ -82,3 +96,41 @@ def test_it_wakes(before: RawResource | None, raw: RawResource) -> None:
 )
 def test_it_does_not_wake(before: RawResource, raw: RawResource) -> None:
     assert not must_wake(raw, before)
+
+
+def _told(target: str = "2", current: str = "1", **conditions: str) -> RawResource:
+    """A SchemaVersion whose status says so."""
+    listed: list[JsonValue] = [{"type": t, "status": s} for t, s in conditions.items()]
+    status: Mapping[str, JsonValue] = {
+        "targetVersion": target,
+        "currentVersion": current,
+        "conditions": listed,
+    }
+    return replace(raw_resource(observed=1), status=status)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        _told(current="2", Ready="Unknown", Migrated="False"),
+        _told(target="3", Ready="Unknown", Migrated="False"),
+        _told(Ready="True", Migrated="False"),
+        _told(Ready="Unknown", Migrated="True"),
+        _told(Ready="Unknown", Migrated="False", Contracted="True"),
+    ],
+)
+def test_who_depends_on_it_is_woken_by_whatever_it_may_wait_for(now: RawResource) -> None:
+    before = _told(Ready="Unknown", Migrated="False")
+    assert comes_further(now, before)
+    assert not comes_further(before, before)
+    assert not comes_further(replace(now, key=DATABASE), replace(before, key=DATABASE))
+
+
+def test_progress_of_its_steps_wakes_nobody_who_depends_on_it() -> None:
+    before = _told(Ready="Unknown")
+    status: dict[str, JsonValue] = {
+        **before.status,
+        "progress": {"done": 7},
+        "plan": {"summary": "6 steps"},
+    }
+    assert not comes_further(replace(before, status=status), before)
