@@ -20,5 +20,5 @@ COPY --from=build /rootfs /
 ENV PATH=/opt/pgstrata/bin PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 65532:65532
 EXPOSE 8080
-ENTRYPOINT ["/opt/pgstrata/bin/pgstrata"]
+ENTRYPOINT ["/opt/pgstrata/bin/python3", "-m", "pgstrata"]
 CMD ["run"]

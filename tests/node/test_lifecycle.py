@@ -162,6 +162,16 @@ def test_definitions_that_are_missing_are_named_until_they_are_there(
     user.wait_ready("shop")
 
 
+def test_a_pod_that_is_deleted_while_it_starts_ends_at_once(release: Release) -> None:
+    release.install({"replicas": 1}, wait=False)
+    [pod] = poll(release.pods, SLOW, "there is a pod")
+    name = pod["metadata"]["name"]
+    poll(lambda: release.process(name), SLOW, "its process has begun to start")
+    started = time.monotonic()
+    release.node.kubectl("delete", "pod", name, f"--namespace={NAMESPACE}")
+    assert time.monotonic() - started < 15.0, "not at the end of its grace period"
+
+
 def test_a_namespace_that_is_not_there_is_refused_by_name(release: Release) -> None:
     with pytest.raises(HelmFailed, match='namespaces "nowhere" not found'):
         release.install({"watchNamespaces": ["nowhere"]})
