@@ -1,7 +1,7 @@
 -- The table that a backfill's statement names: its columns, and the unique key to go by.
 -- keys: the columns asked for; empty: the primary key. The key's columns come in the index's order,
 -- with their types as a cast can name them. Locks: none beyond the catalog's.
--- Called by: migrations/backfill_shape.py.
+-- Called by: migrations/backfill/shape.py.
 select
     c.oid::bigint as oid,
     n.nspname::text as schema,

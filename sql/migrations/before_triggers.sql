@@ -1,5 +1,5 @@
 -- Row triggers that may change a row before it is written, with the text that they run and the
--- columns whose UPDATE they are for. Locks: none. Called by: migrations/keep_rule.py.
+-- columns whose UPDATE they are for. Locks: none. Called by: migrations/backfill/keep_rule.py.
 select
     t.tgname::text as name,
     l.lanname::text as language,

@@ -1,5 +1,5 @@
 -- Begin a pass of a backfill over its table, from the beginning. Called by:
--- migrations/backfill_cursor.py, behind the fence.
+-- migrations/backfill/cursor.py, behind the fence.
 insert into pgstrata.cursor as c
 (object, id, checksum, pass, position, upper, filenode, rows, pass_rows, remaining)
 values

@@ -1,5 +1,5 @@
 -- What columns get when an INSERT does not name them; NULL: nothing. Locks: none.
--- Called by: migrations/keep_rule.py.
+-- Called by: migrations/backfill/keep_rule.py.
 select
     a.attname::text as name,
     coalesce(pg_get_expr(d.adbin, d.adrelid), 'NULL') as value,

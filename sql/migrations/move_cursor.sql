@@ -1,4 +1,4 @@
--- Write down that a batch is done, in its own transaction. Called by: migrations/backfill_batches.py.
+-- Write down that a batch is done, in its own transaction. Called by: migrations/backfill/batches.py.
 update pgstrata.cursor
 set
     position = %(position)s,

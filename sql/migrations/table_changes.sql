@@ -1,6 +1,6 @@
 -- How many rows of a table, its partitions included, were written since its statistics began, by
 -- whomever, rolled back or not. Sessions tell at most once a second. Locks: none. Called by:
--- migrations/backfill_neighbours.py.
+-- migrations/backfill/neighbours.py.
 select
     coalesce(
         sum(

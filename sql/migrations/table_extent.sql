@@ -1,5 +1,5 @@
 -- How many blocks and, by the statistics, rows a table has, and which file it is in: a rewrite gives
--- it another. Locks: ACCESS SHARE for a moment. Called by: migrations/row_ranges.py.
+-- it another. Locks: ACCESS SHARE for a moment. Called by: migrations/backfill/row_ranges.py.
 select
     (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::bigint as blocks,
     coalesce(nullif(greatest(c.reltuples, 0), 0), 0)::bigint as rows,

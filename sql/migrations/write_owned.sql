@@ -1,5 +1,5 @@
 -- Write down what was made in the application's tables, in the transaction that makes it.
--- Called by: migrations/keep_trigger.py.
+-- Called by: migrations/backfill/keep_trigger.py.
 insert into pgstrata.owned as o
 (kind, name, object, step, version, table_name, purpose, until)
 values

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 
-from pgstrata.migrations import backfill_neighbours
-from pgstrata.migrations.backfill_neighbours import Neighbours
+from pgstrata.migrations.backfill import neighbours as looks
+from pgstrata.migrations.backfill.neighbours import Neighbours
 from pgstrata.pg.connect import connect
 from pgstrata.pg.session import Session
 from pgstrata.pg.target import Target, parse_url
@@ -21,7 +21,7 @@ create table t1 partition of t for values in (1);
 
 @pytest.fixture(autouse=True)
 def _look_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill_neighbours, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(looks, "LOOK_SECONDS", 0.0)
 
 
 @asynccontextmanager
@@ -55,7 +55,7 @@ async def test_only_rows_of_others_count(database: Database, table: str) -> None
 async def test_nobody_writes_once_nobody_was_seen_for_a_while(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backfill_neighbours, "QUIET_SECONDS", 0.0)
+    monkeypatch.setattr(looks, "QUIET_SECONDS", 0.0)
     with psycopg.connect(database.uri, autocommit=True) as other:
         other.execute("create table t (n integer)")
         row = other.execute("select 't'::regclass::oid::int").fetchone()

@@ -1,8 +1,9 @@
 """What pgstrata itself made in the application's tables for a while, and how it goes away again.
 
-Today that is the triggers that keep backfills right until Contract (migrations/keep_trigger.py).
-They cost writers, so they stand in the status, are dropped by the contract of their version, and go
-when the resource goes. `DROP FUNCTION pgstrata.<name>() CASCADE` removes one without pgstrata.
+Today that is the triggers that keep backfills right until Contract
+(migrations/backfill/keep_trigger.py). They cost writers, so they stand in the status, are dropped
+by the contract of their version, and go when the resource goes. `DROP FUNCTION pgstrata.<name>()
+CASCADE` removes one without pgstrata.
 """
 
 from collections.abc import Sequence

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.plan import Plan
 from pgstrata.engine.progress import Progress
-from pgstrata.migrations.backfill_step import RunBackfill
+from pgstrata.migrations.backfill.keep_trigger import drop_keep
+from pgstrata.migrations.backfill.step import RunBackfill
 from pgstrata.migrations.index_step import BuildIndex
 from pgstrata.migrations.journal import Journal
-from pgstrata.migrations.keep_trigger import drop_keep
 from pgstrata.pg.indexes import IndexName, drop_invalid_index, observe_index
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pgstrata.core.errors import AccessDenied, MigrationFailed
 from pgstrata.core.names import TableName
-from pgstrata.migrations.backfill_check import Notes
+from pgstrata.migrations.backfill.check import Notes
 from pgstrata.migrations.gating import stops_writers
 from pgstrata.migrations.not_null import proven_not_null
 from pgstrata.migrations.observed import ObservedSchema, ObservedTable
@@ -72,7 +72,7 @@ async def observe_schema(
 
     Args:
         pending: statements that were not applied yet, in the order in which they would run.
-        notes: what is to be said of backfills (backfill_check.py).
+        notes: what is to be said of backfills (backfill/check.py).
     """
     rights = await session.one("migrations/schema_rights", _Rights, schema=schema)
     refs = sorted(

@@ -12,7 +12,8 @@ from pgstrata.core.names import TableName
 from pgstrata.core.windows import Window
 from pgstrata.engine.plan import Gate, Outline, Plan, Step
 from pgstrata.migrations.alone_step import RunAlone
-from pgstrata.migrations.backfill_step import RunBackfill
+from pgstrata.migrations.backfill.keep_trigger import DropKeep
+from pgstrata.migrations.backfill.step import RunBackfill
 from pgstrata.migrations.baseline import adopt
 from pgstrata.migrations.checks import check_history
 from pgstrata.migrations.gating import approval_hash, is_gated, may_be_gated
@@ -20,7 +21,6 @@ from pgstrata.migrations.group_step import RunGroup
 from pgstrata.migrations.groups import Group, GroupKind, cut
 from pgstrata.migrations.index_step import BuildIndex
 from pgstrata.migrations.journal import Entry, Journal, PhaseMark
-from pgstrata.migrations.keep_trigger import DropKeep
 from pgstrata.migrations.observed import ObservedSchema
 from pgstrata.migrations.outlines import outline_of, table_name, title_of
 from pgstrata.migrations.schedule import Asked, Schedule, schedule

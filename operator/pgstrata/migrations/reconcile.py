@@ -30,7 +30,7 @@ from pgstrata.engine.plan import Plan, plan_status
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.remains import collect_remains
 from pgstrata.engine.run import run
-from pgstrata.migrations.backfill_check import judge_backfills
+from pgstrata.migrations.backfill.check import judge_backfills
 from pgstrata.migrations.baseline import as_counted
 from pgstrata.migrations.dependencies import dependency_keys, what_comes_first
 from pgstrata.migrations.journal import Journal, read_journal

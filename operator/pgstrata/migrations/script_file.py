@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from pgstrata.core.errors import MigrationFailed
-from pgstrata.migrations.batch_directive import BatchOptions, read_batch_options
+from pgstrata.migrations.backfill.directive import BatchOptions, read_batch_options
 from pgstrata.migrations.spec import Phase
 from pgstrata.migrations.versions import FileName, Version
 from pgstrata.pg.batch_statement import NotBatchable, read_batch_statement

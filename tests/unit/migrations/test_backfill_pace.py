@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgstrata.migrations.backfill_pace import BESIDE_SECONDS, TARGET_SECONDS, Pace
+from pgstrata.migrations.backfill.pace import BESIDE_SECONDS, TARGET_SECONDS, Pace
 
 
 def run(pace: Pace, seconds_per_unit: float, batches: int = 20) -> float:

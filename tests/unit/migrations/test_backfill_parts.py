@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgstrata.migrations.backfill_pace import TARGET_SECONDS, Pace
-from pgstrata.migrations.backfill_progress import two_digits
-from pgstrata.migrations.backfill_shape import BackfillShape
-from pgstrata.migrations.backfill_table import BackfillTable, KeyColumn
-from pgstrata.migrations.batch_directive import BatchOptions, Keep, read_batch_options
-from pgstrata.migrations.row_ranges import UNITS, BlockRanges, Extent, KeyRanges
+from pgstrata.migrations.backfill.directive import BatchOptions, Keep, read_batch_options
+from pgstrata.migrations.backfill.pace import TARGET_SECONDS, Pace
+from pgstrata.migrations.backfill.progress import two_digits
+from pgstrata.migrations.backfill.row_ranges import UNITS, BlockRanges, Extent, KeyRanges
+from pgstrata.migrations.backfill.shape import BackfillShape
+from pgstrata.migrations.backfill.table import BackfillTable, KeyColumn
 from pgstrata.pg.batch_statement import read_batch_statement
 from pgstrata.pg.session import Session, Verbatim
 

@@ -1,7 +1,7 @@
 """Tells a backfill whether others write to its table at this time.
 
 The server counts the rows that are changed in a table, by all sessions together; what is more than
-a backfill's own is somebody else's. Called by backfill_batches.py before each batch; asks the
+a backfill's own is somebody else's. Called by batches.py before each batch; asks the
 server about once a second, which is how often sessions tell it what they have counted.
 """
 

@@ -1,5 +1,5 @@
 """How large the next batch is, and how long the pause before it. Pure; called by
-backfill_batches.py.
+batches.py.
 
 A batch shall take about 50 ms: long enough that its transaction costs little, short enough that who
 waits for one of its rows hardly notices, and, with its lock timeout, under half of

@@ -3,7 +3,7 @@ it right meanwhile.
 
 Which names are columns of which table only the server knows; so it is asked by parsing texts that
 it never runs: an expression that cannot be parsed once a column is taken away depends on it. Called
-by backfill_check.py before anything runs, and by backfill_step.py. Raises Undecided where something
+by check.py before anything runs, and by step.py. Raises Undecided where something
 is named that does not exist: earlier statements may still have to make it; LockNotAvailable where
 somebody has the table locked.
 """
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pgstrata.core.errors import MigrationFailed
-from pgstrata.migrations.backfill_table import BackfillTable, KeyColumn, NoKey
-from pgstrata.migrations.batch_directive import BatchOptions, Keep
-from pgstrata.migrations.keep_rule import KeepRefused, KeepRule, Volatility, keep_rule
+from pgstrata.migrations.backfill.directive import BatchOptions, Keep
+from pgstrata.migrations.backfill.keep_rule import KeepRefused, KeepRule, Volatility, keep_rule
+from pgstrata.migrations.backfill.table import BackfillTable, KeyColumn, NoKey
 from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement, row
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
 from pgstrata.pg.quoting import quoted, quoted_relation

@@ -14,8 +14,8 @@ from pgstrata.engine.owned import Owned, drop_owned, list_owned, trigger_name
 from pgstrata.engine.plan import Gate, Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.table_locks import LockTarget, take_locks
+from pgstrata.migrations.backfill.keep_rule import KeepRule
 from pgstrata.migrations.journal import Entry, PhaseMark, finish_phases
-from pgstrata.migrations.keep_rule import KeepRule
 from pgstrata.migrations.versions import Version
 from pgstrata.pg.lock_modes import LockMode
 from pgstrata.pg.quoting import compose

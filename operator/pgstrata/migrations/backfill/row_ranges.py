@@ -4,15 +4,15 @@ By blocks where something else finds the rows that move meanwhile: one scan in t
 the rows lie. By the key's order otherwise, with the bound looked up before and never a LIMIT in the
 batch itself, which would skip rows inserted in between (traps 13 and 14). A range ends at a
 position: in blocks a number of block * UNITS + row, by key the last key that belongs to it. Called
-by backfill_batches.py.
+by batches.py.
 """
 
 import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pgstrata.migrations.backfill_cursor import Position
-from pgstrata.migrations.backfill_shape import BackfillShape
+from pgstrata.migrations.backfill.cursor import Position
+from pgstrata.migrations.backfill.shape import BackfillShape
 from pgstrata.pg.batch_statement import BatchStatement
 from pgstrata.pg.quoting import literal, quoted
 from pgstrata.pg.session import Session, Verbatim, verbatim

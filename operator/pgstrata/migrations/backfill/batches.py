@@ -2,7 +2,7 @@
 
 A batch is a plain UPDATE or DELETE over its range. One that meets a lock is run again without the
 rows that are locked, which a later pass finds; one that fails by its data is halved until the row
-is known that it fails for. Called by backfill_step.py. Raises MigrationFailed naming the row,
+is known that it fails for. Called by step.py. Raises MigrationFailed naming the row,
 LockTimeout naming who holds it.
 """
 
@@ -16,12 +16,12 @@ from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.table_locks import LockTarget, lock_holders
 from pgstrata.engine.throttle import Throttle
-from pgstrata.migrations.backfill_cursor import Cursor, Position, cursor_moved
-from pgstrata.migrations.backfill_neighbours import Neighbours
-from pgstrata.migrations.backfill_pace import Pace
-from pgstrata.migrations.backfill_progress import BackfillProgress
-from pgstrata.migrations.backfill_shape import BackfillShape
-from pgstrata.migrations.row_ranges import Ranges
+from pgstrata.migrations.backfill.cursor import Cursor, Position, cursor_moved
+from pgstrata.migrations.backfill.neighbours import Neighbours
+from pgstrata.migrations.backfill.pace import Pace
+from pgstrata.migrations.backfill.progress import BackfillProgress
+from pgstrata.migrations.backfill.row_ranges import Ranges
+from pgstrata.migrations.backfill.shape import BackfillShape
 from pgstrata.pg.failures import Contention, LockNotAvailable, StatementFailed, StatementTimeout
 from pgstrata.pg.lock_modes import LockMode
 from pgstrata.pg.session import Effect, Verbatim

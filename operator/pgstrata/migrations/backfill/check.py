@@ -1,20 +1,20 @@
 """Judges the backfills of a source before anything runs: their table, their key, their trigger.
 
 What earlier statements of the same source still have to make cannot be judged yet; that is looked
-at again when its turn comes (backfill_step.py). Called by reconcile.py.
+at again when its turn comes (step.py). Called by reconcile.py.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 
 from pgstrata.core.errors import MigrationFailed
-from pgstrata.migrations.backfill_shape import (
+from pgstrata.migrations.backfill.directive import Keep
+from pgstrata.migrations.backfill.keep_rule import KeepRefused
+from pgstrata.migrations.backfill.shape import (
     BackfillShape,
     Undecided,
     read_shape,
     refuse_volatile,
 )
-from pgstrata.migrations.batch_directive import Keep
-from pgstrata.migrations.keep_rule import KeepRefused
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.pg.batch_statement import read_batch_statement
 from pgstrata.pg.classification import StatementKind

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pgstrata.core.errors import MigrationFailed
 from pgstrata.core.names import LockedObject
 from pgstrata.engine.owned import trigger_name
-from pgstrata.migrations.backfill_table import BackfillTable
+from pgstrata.migrations.backfill.table import BackfillTable
 from pgstrata.pg.batch_statement import (
     BatchStatement,
     cast,

@@ -16,16 +16,16 @@ from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.plan import Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.throttle import Throttle
-from pgstrata.migrations.backfill_batches import LOCK_PATIENCE_SECONDS, Batches, holders_of
-from pgstrata.migrations.backfill_cursor import Cursor, begin_pass, mark, read_cursor
-from pgstrata.migrations.backfill_pace import Pace
-from pgstrata.migrations.backfill_progress import BackfillProgress
-from pgstrata.migrations.backfill_shape import BackfillShape, read_shape
-from pgstrata.migrations.batch_directive import BatchOptions
+from pgstrata.migrations.backfill.batches import LOCK_PATIENCE_SECONDS, Batches, holders_of
+from pgstrata.migrations.backfill.cursor import Cursor, begin_pass, mark, read_cursor
+from pgstrata.migrations.backfill.directive import BatchOptions
+from pgstrata.migrations.backfill.keep_trigger import ensure_keep
+from pgstrata.migrations.backfill.pace import Pace
+from pgstrata.migrations.backfill.progress import BackfillProgress
+from pgstrata.migrations.backfill.row_ranges import Extent, Ranges, extent, ranges_of
+from pgstrata.migrations.backfill.shape import BackfillShape, read_shape
 from pgstrata.migrations.groups import Group
 from pgstrata.migrations.journal import Entry, finish_step, start_step
-from pgstrata.migrations.keep_trigger import ensure_keep
-from pgstrata.migrations.row_ranges import Extent, Ranges, extent, ranges_of
 from pgstrata.migrations.settings import settle
 from pgstrata.migrations.statement_failure import explain
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed

@@ -8,8 +8,8 @@ from math import floor, log10
 from pgstrata.core.api_status import ProgressStatus
 from pgstrata.core.reasons import Reason
 from pgstrata.engine.progress import Progress
-from pgstrata.migrations.backfill_cursor import Cursor, Position
-from pgstrata.migrations.row_ranges import Ranges
+from pgstrata.migrations.backfill.cursor import Cursor, Position
+from pgstrata.migrations.backfill.row_ranges import Ranges
 
 
 @dataclass(slots=True)
