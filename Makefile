@@ -6,6 +6,9 @@ WORKERS ?= 4
 IMAGE ?= localhost/pgstrata:$(shell sed -n 's/__version__ = "\(.*\)"/\1/p' operator/pgstrata/__init__.py)
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/node
 
+# Python may keep its bytecode here: the hundreds of processes of a test run start in half the time
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-all test-cluster lint crds kustomize image sbom bench lock clean
 .DEFAULT_GOAL := test
 
