@@ -80,6 +80,9 @@ def _has(found: RawResource, version: Version, through: Through) -> bool:
     condition = _condition(found, _CONDITIONS[through])
     if Version(target) >= version and condition.get("status") == "True":
         return True
+    current = found.status.get("currentVersion")
+    if isinstance(current, str) and Version(current) >= version and _counts(found, through):
+        return True
     order = [phase.value for phase in Phase]
     wanted = order[: order.index(through.value) + 1]
     versions = found.status.get("versions")
@@ -93,6 +96,14 @@ def _has(found: RawResource, version: Version, through: Through) -> bool:
                     if isinstance(phase, dict) and phase.get("phase") in wanted
                 )
     return False
+
+
+def _counts(found: RawResource, through: Through) -> bool:
+    """Whether `status.currentVersion` speaks of this phase: it says no more than was asked for."""
+    if through is not Through.MIGRATE:
+        return through is Through.EXPAND
+    is_current = found.status.get("observedGeneration") == found.generation
+    return is_current and found.spec.get("through") != Through.EXPAND.value
 
 
 def _condition(raw: RawResource, type_: str) -> Mapping[str, JsonValue]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC
+from itertools import takewhile
 
 from pgstrata.core.api_status import WorkState
 from pgstrata.engine.owned import Owned
@@ -21,7 +22,8 @@ from pgstrata.pg.script import checksum
 
 def reached(source: MigrationSource, journal: Journal, order: Schedule) -> list[SourceVersion]:
     """Return the versions that the schema has, lowest first: all is done up to Migrate, as far as
-    that was asked for. Contract takes the old shape away and gives no new one.
+    that was asked for, of each and of all below it. Contract takes the old shape away and gives no
+    new one.
 
     A later phase without files is marked in its turn, after the earlier phases of all versions; a
     version that is done with its last file does not wait for that.
@@ -33,7 +35,7 @@ def reached(source: MigrationSource, journal: Journal, order: Schedule) -> list[
         wanted = [p for p in phases if p is Phase.EXPAND or version.of_phase(p)]
         return bool(phases) and all((version.version.key, p.value) in completed for p in wanted)
 
-    return [version for version in source.versions if is_reached(version)]
+    return list(takewhile(is_reached, source.versions))
 
 
 def facts(source: MigrationSource, journal: Journal, order: Schedule) -> dict[str, object]:

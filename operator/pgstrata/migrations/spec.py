@@ -211,7 +211,8 @@ class SchemaVersionStatus(KindStatus):
     """What was seen and done."""
 
     current_version: VersionText | None = None
-    """The highest version of which Expand and Migrate are done, as far as they were asked for."""
+    """The highest version of which, as of all below it, Expand and Migrate are done, as far as they
+    were asked for."""
     target_version: VersionText | None = None
     """The version that is being worked towards."""
     phase: Phase | None = None

@@ -1,5 +1,7 @@
 """What a SchemaVersion waits for, and what it waits for no more."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import JsonValue
 
@@ -113,6 +115,18 @@ async def test_a_version_that_is_done_counts_while_a_later_one_is_under_way() ->
     entry: dict[str, JsonValue] = {"kind": "SchemaVersion", "name": "base", "version": "2"}
     assert await waits(resource("app", entry), base) is None
     assert await waits(resource("app", entry | {"through": "Contract"}), base) is not None
+
+
+async def test_a_version_too_old_to_be_listed_counts_by_the_one_that_there_is() -> None:
+    entry: dict[str, JsonValue] = {"kind": "SchemaVersion", "name": "base", "version": "2"}
+    status: dict[str, JsonValue] = {"targetVersion": "30", "currentVersion": "29"}
+    base = resource("base", status=status)
+    assert await waits(resource("app", entry), base) is None
+    assert await waits(resource("app", entry | {"version": "30"}), base) is not None
+    assert await waits(resource("app", entry | {"through": "Contract"}), base) is not None
+    expanded = replace(base, spec={**base.spec, "through": "Expand"})
+    assert await waits(resource("app", entry), expanded) is not None
+    assert await waits(resource("app", entry | {"through": "Expand"}), expanded) is None
 
 
 async def test_a_generation_that_was_ready_waits_for_nothing_and_a_new_one_does() -> None:

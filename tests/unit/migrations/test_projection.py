@@ -35,7 +35,7 @@ def told(
 def test_the_phase_is_the_one_that_runs_or_else_the_last_that_was_done() -> None:
     assert told(journal()) == (None, Phase.EXPAND, 0)
     assert told(journal("1e")) == (None, Phase.EXPAND, 0)
-    assert told(journal("1e", "2e")) == ("002", Phase.MIGRATE, 1)
+    assert told(journal("1e", "2e")) == (None, Phase.MIGRATE, 0)
     assert told(journal("1e", "2e", "1m", "2m")) == ("002", Phase.MIGRATE, 2)
     whole = journal("1e", "2e", "1m", "2m")
     assert told(whole, Through.CONTRACT) == ("002", Phase.CONTRACT, 2)
@@ -45,6 +45,11 @@ def test_the_phase_is_the_one_that_runs_or_else_the_last_that_was_done() -> None
 def test_a_version_counts_as_had_once_what_was_asked_for_of_it_is_done() -> None:
     assert told(journal("1e", "2e"), Through.EXPAND)[0] == "002"
     assert told(journal("1e"), Through.EXPAND)[0] == "001"
+
+
+def test_no_version_is_had_before_those_below_it() -> None:
+    assert told(journal("1e", "2e", "2m"))[0] is None
+    assert told(journal("1e", "2e", "1m"))[0] == "002"
 
 
 def test_a_phase_is_complete_only_with_all_versions_and_phases_below() -> None:
