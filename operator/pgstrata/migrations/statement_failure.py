@@ -26,12 +26,13 @@ def explain(
     statement: FileStatement,
     session: Session,
     *,
-    standing: int,
+    standing: int | None,
 ) -> PgstrataError:
     """Return the error that users shall see for a statement that failed.
 
     Args:
-        standing: how many statements of the file stand; those of the same group were undone.
+        standing: how many statements of the file stand, those of the same group were undone; None:
+            the file changes nothing.
     """
     if isinstance(error, Contention | LockNotAvailable | StatementTimeout):
         return error
@@ -44,7 +45,8 @@ def explain(
             "changes or be a member of the role that does, for example: ALTER TABLE ... OWNER TO "
             f"{session.facts.role};"
         )
-    return MigrationFailed(f"{where}: {error.message}; {_standing_text(file, standing)}")
+    stands = f"; {_standing_text(file, standing)}" if standing is not None else ""
+    return MigrationFailed(f"{where}: {error.message}{stands}")
 
 
 def timed_out(

@@ -82,7 +82,7 @@ class VerifyVersion:
         try:
             columns, rows = await session.read_only(verbatim(statement.text), _ROWS_READ)
         except StatementFailed as error:
-            raise explain(error, file, statement, session, standing=statement.index) from error
+            raise explain(error, file, statement, session, standing=None) from error
         except ReadOnlyDatabase as error:  # not the server is, the transaction is
             raise MigrationFailed(
                 f"{file.place(statement)}: the query writes, and a verify file may only read "
