@@ -25,9 +25,9 @@ SERVICES = "10.96.0.0/16"
 """Without a route to them the kernel never comes to translate their addresses."""
 READY = "house"
 """Made in the folder once the namespaces are furnished."""
-IMAGES = "containerd"
-"""The folder that images are unpacked in: a good gigabyte."""
-MUCH_MEMORY = 6 << 30
+IMAGES, PODS = "containerd", "kubelet"
+"""The folders with the unpacked images and with what pods write: a good gigabyte each."""
+MUCH_MEMORY = 8 << 30
 CGROUPS = "/sys/fs/cgroup"
 CGROUP_DEADLINE = 2.5
 NODE_SETTINGS = (
@@ -68,9 +68,10 @@ def be_first(directory: str) -> None:
             os.makedirs(f"{above}/{part}")
         layers = f"lowerdir={path},upperdir={above}/upper,workdir={above}/work"
         run("mount", "-t", "overlay", "overlay", "-o", layers, path)
-    os.mkdir(f"{directory}/{IMAGES}")
-    if available_memory() > MUCH_MEMORY:  # unpacking images takes seconds less, and so does the end
-        run("mount", "-t", "tmpfs", "tmpfs", f"{directory}/{IMAGES}")
+    for folder in (IMAGES, PODS):
+        os.mkdir(f"{directory}/{folder}")
+        if available_memory() > MUCH_MEMORY:  # saves seconds of unpacking, and of removing
+            run("mount", "-t", "tmpfs", "tmpfs", f"{directory}/{folder}")
     for setting in NODE_SETTINGS:
         real = f"/proc/sys/{setting}"
         stand_in = f"/run/sysctl/{setting}"

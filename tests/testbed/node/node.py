@@ -155,7 +155,7 @@ class Node:
 
     def _write_files(self) -> None:
         d = self.directory
-        for name in ("cni", "kubelet", "pod-logs", "plugins"):
+        for name in ("cni", "pod-logs", "plugins"):
             (d / name).mkdir()
         authority = Authority.create("pgstrata-test-node")
         kubelet_client = authority.client("kube-apiserver-kubelet-client", "system:masters")

@@ -29,7 +29,8 @@ _RUN = """\
 initdb -D /data/pg -U postgres --pwfile=/server/password -A scram-sha-256 --no-sync \
   -E UTF8 --locale=C
 echo 'hostssl all all all scram-sha-256' >> /data/pg/pg_hba.conf
-exec postgres -D /data/pg -k /data -c listen_addresses='*' -c fsync=off -c max_connections=300 \
+exec postgres -D /data/pg -k /data -c listen_addresses='*' -c fsync=off \
+  -c max_connections=300 -c max_wal_size=256MB \
   -c ssl=on -c ssl_cert_file=/server/tls.crt -c ssl_key_file=/server/tls.key
 """
 

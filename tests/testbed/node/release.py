@@ -61,8 +61,8 @@ class Release:
 
     def remove(self) -> None:
         """Uninstall in the documented order, definitions included."""
-        kinds = "schemaversions,manageddatabases"
-        self.node.kubectl("delete", kinds, "--all", "--all-namespaces", "--timeout=60s")
+        for kind in ("schemaversions", "manageddatabases"):
+            self.node.kubectl("delete", kind, "--all", "--all-namespaces", "--timeout=60s")
         self.uninstall()
         self.node.kubectl("delete", "crd", *CRDS, "--ignore-not-found", "--timeout=30s")
 
