@@ -17,13 +17,15 @@ from pgstrata.app.health import Health, HealthServer, LoopLag
 from pgstrata.app.informer import watch
 from pgstrata.app.metrics import Metrics
 from pgstrata.app.settings import Settings
-from pgstrata.app.work import PLURALS, Work
+from pgstrata.app.work import KINDS, PLURALS, Work
 from pgstrata.core.api_model import API_VERSION
+from pgstrata.core.crd_schema import structural_schema
 from pgstrata.core.driver import Driver
 from pgstrata.core.errors import PgstrataError
 from pgstrata.core.resource import ObjectStore
 from pgstrata.kube.cache import ObjectCache
-from pgstrata.kube.client import ApiError, KubeClient
+from pgstrata.kube.client import ApiError, JsonObject, KubeClient
+from pgstrata.kube.definitions import fields_missing
 from pgstrata.kube.lease import Lease
 from pgstrata.kube.raw import mapping
 from pgstrata.kube.store import KubeStore
@@ -59,6 +61,19 @@ async def run_operator(
         return await _Process(settings, make_driver, client).run()
     finally:
         await client.close()
+
+
+def schemas() -> dict[str, JsonObject]:
+    """What the API server should serve of each kind."""
+    return {
+        kind.kind: {
+            "properties": {
+                "spec": structural_schema(kind.spec, "spec"),
+                "status": structural_schema(kind.status, "status"),
+            }
+        }
+        for kind in KINDS
+    }
 
 
 class _Process:
@@ -162,6 +177,8 @@ class _Process:
                 log.warning("waiting for CustomResourceDefinitions: %s", missing)
             self._health.waiting_for = f"CustomResourceDefinitions are not installed: {missing}"
             await asyncio.sleep(_CRDS_EVERY)
+        if (lacking := await fields_missing(self._client, schemas())) is not None:
+            log.warning("%s", lacking)
         return store, cache, self._make_driver(store, cluster_id)
 
     async def _missing_kinds(self) -> str:

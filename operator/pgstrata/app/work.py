@@ -23,8 +23,9 @@ from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import KubeClient
 from pgstrata.migrations.spec import SCHEMA_VERSION
 
-PLURALS: Final = {kind.kind: kind.plural for kind in (MANAGED_DATABASE, SCHEMA_VERSION)}
+KINDS: Final = (MANAGED_DATABASE, SCHEMA_VERSION)
 """The kinds that the operator serves."""
+PLURALS: Final = {kind.kind: kind.plural for kind in KINDS}
 
 _HARD_GRACE: Final = 3.0
 _CANCEL_GRACE: Final = 2.0

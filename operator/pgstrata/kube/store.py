@@ -15,6 +15,7 @@ from pgstrata.core.errors import PgstrataError
 from pgstrata.core.resource import ObjectKey, RawResource
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import ApiError, JsonObject, KubeClient
+from pgstrata.kube.definitions import REASON, Undeclared
 from pgstrata.kube.events import EventRecorder
 from pgstrata.kube.raw import data_of, mapping, secret_data_of, to_raw
 
@@ -44,6 +45,7 @@ class KubeStore:
         self._plurals = dict(plurals)
         self._cache = cache
         self._events = EventRecorder(client)
+        self._undeclared = Undeclared()
 
     async def read(self, key: ObjectKey) -> RawResource | None:
         """Return the object, or None where it does not exist."""
@@ -69,23 +71,32 @@ class KubeStore:
     async def write_status(self, raw: RawResource, status: Mapping[str, JsonValue]) -> None:
         """Make `status` all that pgstrata says in the object's status.
 
-        Writes nothing where that is so already. A writer whose object was deleted and made anew
-        leaves the new one alone: that, like an object gone, is no error.
+        Writes nothing where that is so already. What a CustomResourceDefinition of an older release
+        does not declare is left out, which an Event tells. A writer whose object was deleted and
+        made anew leaves the new one alone: that, like an object gone, is no error.
         """
         current: RawResource | None = self._newest(raw)
+        wanted = self._undeclared.without(raw.key.kind, status)
         tries = _TRIES
-        while current is not None and current.uid == raw.uid and current.status != status:
-            body = _status_patch(current, status)
+        while current is not None and current.uid == raw.uid and current.status != wanted:
+            body = _status_patch(current, wanted)
             try:
                 written = await self._client.apply(f"{self._path(raw.key)}/status", body)
-                return self._cache.put_answer(to_raw(written))
+                self._cache.put_answer(to_raw(written))
+                break
             except ApiError as error:
                 if error.status == NOT_FOUND:
                     return
                 tries -= 1
-                if error.status != CONFLICT or not tries:
+                is_outdated = self._undeclared.learn(raw.key.kind, error)
+                if not (is_outdated or error.status == CONFLICT) or not tries:
                     raise
-            current = await self.read(raw.key)
+            if is_outdated:
+                wanted = self._undeclared.without(raw.key.kind, status)
+            else:
+                current = await self.read(raw.key)
+        if wanted != status and (news := self._undeclared.news_of(raw)) is not None:
+            await self.record_event(raw, warning=True, reason=REASON, message=news)
 
     async def record_event(
         self, raw: RawResource, *, warning: bool, reason: str, message: str
