@@ -5,6 +5,7 @@ import pytest
 from tests.testbed.command_line import CommandLine, Ended
 from tests.testbed.database import Database
 from tests.testbed.declarations import Manifest, managed_database, schema_version
+from tests.testbed.polling import poll
 
 pytestmark = pytest.mark.pg18only
 
@@ -56,3 +57,20 @@ def test_a_circle_of_three_is_told_to_each_and_none_begins(
     )
     assert {ended.said(name=name)[1] for name in "bc"} == {"DependencyCycle"}
     assert database.psql("select to_regnamespace('a')") == "\n"
+
+
+def test_a_phase_that_is_complete_counts_while_the_next_one_still_runs(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    files = {"1_a.sql": "CREATE TABLE a ();", "1_a.migrate.sql": "SELECT pg_advisory_xact_lock(7);"}
+    base = schema_version("1", files, name="base", schema="base")
+    entry = {"kind": "SchemaVersion", "name": "base", "version": "1", "through": "Expand"}
+    later = schema_version("1", FILES, name="app", schema="app", dependsOn=[entry])
+    with database.connect() as holder:
+        holder.execute("select pg_advisory_lock(7)")
+        running = pgstrata.start_apply([managed_database(), later, base], database.uri)
+        poll(lambda: "app" in database.psql("select to_regclass('app.a')"), 20, "app is applied")
+        migrated = "select count(*) from pgstrata.version where object = 'schema:base' and phase = "
+        assert database.psql(f"{migrated} 'Migrate'") == "0\n"
+    ended = running.wait()
+    assert [ended.said(name=name)[:2] for name in ("app", "base")] == [(0, "Succeeded")] * 2

@@ -6,6 +6,7 @@ and the journal. What a step raises passes through; the driver turns it into an 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
@@ -16,30 +17,38 @@ from pgstrata.engine.context import Context
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.gates import Gates
-from pgstrata.engine.plan import Plan, Step, plan_status
+from pgstrata.engine.plan import Outline, Plan, Step, plan_status
 from pgstrata.engine.progress import Progress
 
 CANCEL_SECONDS = 1.5
 """How long a cancelled statement may take to end before its session is dropped."""
 
 
-async def run(plan: Plan, work: Exclusive, ctx: Context, gates: Gates) -> None:
+Between = Callable[[Outline, Outline], Awaitable[None]]
+"""Told of the step that is done, and of the one that comes next."""
+
+
+async def run(plan: Plan, work: Exclusive, ctx: Context, gates: Gates, *, between: Between) -> None:
     """Run the plan's steps in order, as far as the gates let them.
 
     Raises Interrupted at a boundary when the run is to stop, NotNow at a gate, and whatever a step
     raises.
     """
     async with ctx.report.telling():
-        await _step_by_step(plan, work, ctx, gates)
+        await _step_by_step(plan, work, ctx, gates, between)
 
 
-async def _step_by_step(plan: Plan, work: Exclusive, ctx: Context, gates: Gates) -> None:
+async def _step_by_step(
+    plan: Plan, work: Exclusive, ctx: Context, gates: Gates, between: Between
+) -> None:
     progress = Progress(ctx.report, ctx.interrupt, closes=await gates.closes(work.session))
     total = len(plan.steps)
     for number, step in enumerate(plan.steps):
         progress.check()
         rest = partial(plan_status, plan, done=number, approved=gates.approved)
         outline = step.outline
+        if number:
+            await between(plan.steps[number - 1].outline, outline)
         ctx.report.know_when_written(plan=rest)
         await gates.admit(outline, work.session)
         ctx.report.know_when_written(plan=partial(rest, first=WorkState.RUNNING))

@@ -5,6 +5,7 @@ something is to be done does it take the object's lock, and then it looks again,
 have moved in between.
 """
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from pgstrata.engine.control import (
 from pgstrata.engine.drive import KindHandler
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.gates import Gates
-from pgstrata.engine.plan import Plan, plan_status
+from pgstrata.engine.plan import Outline, Plan, plan_status
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.remains import collect_remains
 from pgstrata.engine.run import run
@@ -51,6 +52,8 @@ from pgstrata.migrations.spec import SCHEMA_VERSION, Approval, Phase, SchemaVers
 from pgstrata.migrations.versions import Version
 from pgstrata.pg.session import Session
 from pgstrata.pg.target import Target
+
+_PROJECTED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ async def reconcile(resource: Resource[SchemaVersionSpec], ctx: Context) -> Outc
         async with ctx.exclusive(target, subject.object, schema=spec.schema_name) as work:
             seen = await _carry_out(work, subject)
     elif seen.plan.steps:
-        raise Suspended(f"{subject.suspended}; {seen.plan.summary} wait for the end of that")
+        raise Suspended(f"{subject.suspended}; held back: {seen.plan.summary}")
     ctx.report.know(plan=plan_status(Plan((), seen.plan.shown, _rest(seen.plan))))
     if seen.plan.waits is not None:
         raise ContractPending(seen.plan.waits)
@@ -149,7 +152,8 @@ async def _carry_out(work: Exclusive, subject: _Subject) -> _Seen:
         progress = Progress(ctx.report, ctx.interrupt)
         await discard_unwanted(work, seen.plan, seen.journal, progress)
         try:
-            await run(seen.plan, work, ctx, _gates(subject, seen))
+            keep_up = _Projector(work, subject)
+            await run(seen.plan, work, ctx, _gates(subject, seen), between=keep_up)
         except PgstrataError as error:
             with suppress(PgstrataError):  # the failure counts, not that it cannot be drawn
                 await _project_again(work, subject)
@@ -161,6 +165,35 @@ async def _carry_out(work: Exclusive, subject: _Subject) -> _Seen:
             continue
         await _project_again(work, subject)
         return seen
+
+
+class _Projector:
+    """Keeps the status up with a run: what others wait for, such as Expanded, must not come at the
+    end of it alone. The journal is read where that can matter: before what may last, at the end of
+    a phase, and else once a second.
+    """
+
+    def __init__(self, work: Exclusive, subject: _Subject) -> None:
+        self._work = work
+        self._subject = subject
+        self._at = time.monotonic()
+
+    async def __call__(self, done: Outline, coming: Outline) -> None:
+        if _file(done) == _file(coming):
+            return
+        may_last = coming.reason is not Reason.PROGRESSING or coming.work is not None
+        is_due = time.monotonic() - self._at > _PROJECTED_SECONDS
+        if may_last or is_due or coming.gates or _phase(done) != _phase(coming):
+            await _project_again(self._work, self._subject)
+            self._at = time.monotonic()
+
+
+def _file(step: Outline) -> str:
+    return step.id.rpartition("/")[0]
+
+
+def _phase(step: Outline) -> list[str]:
+    return step.id.split("/")[1:2]
 
 
 async def _project_again(work: Exclusive, subject: _Subject) -> None:
