@@ -93,7 +93,7 @@ def test_each_contract_waits_for_its_own_approval_by_annotation_or_command(
     user.apply(of_files("shop", files, "002", through="Contract"))
     first = waiting_hash(user, "shop")
     assert first != broken
-    stale = f"{broken} was approved and is not what waits"
+    stale = f"{broken} was offered and is not what waits"
     user.wait_for("shop", "ApprovalPending", until=lambda it: stale in ready(it)["message"])
     code, said = approve(control_plane, user, "shop", broken)
     assert (code, f"waits for approval of {first}, not of {broken}" in said) == (2, True)

@@ -84,7 +84,7 @@ def test_approve_all_is_given_for_this_run_alone(pgstrata: CommandLine, database
     assert pgstrata.apply(again, database.uri).said()[1] == "ApprovalPending"
     code, reason, message = pgstrata.apply(annotated, database.uri).said()
     assert (code, reason) == (4, "ApprovalPending")
-    assert "all was approved and is not what waits" in message
+    assert "all was offered and is not what waits" in message
 
 
 def test_what_was_approved_before_the_file_was_edited_is_refused_and_named(
@@ -95,7 +95,7 @@ def test_what_was_approved_before_the_file_was_edited_is_refused_and_named(
     ended = pgstrata.apply(wanted(edited), database.uri, "--approve", old)
     new = waiting_hash(ended)
     assert new != old
-    assert f"{old} was approved and is not what waits" in ended.said()[2]
+    assert f"{old} was offered and is not what waits" in ended.said()[2]
     assert database.psql(COLUMNS) == "id old older\n"
     assert [row[:2] for row in approvals(database)] == [(new, False)]
 
@@ -228,7 +228,11 @@ def test_history_tells_who_agreed_to_what_and_when_it_was_carried_out(
     table = pgstrata.run("history", "1", *url).stdout
     for text in (f"by {approval['approved_by']}: {hash_}", "carried out", "DROP TABLE gone;"):
         assert text in table
+    assert hash_ not in pgstrata.run("history", "2", *url).stdout
     assert pgstrata.run("history", "one", *url).code == 64
+    unknown = pgstrata.run("history", "9", *url)
+    assert unknown.code == 2
+    assert "nothing of version 9 was ever applied" in unknown.stderr
 
 
 def test_a_plan_shows_gates_hashes_and_hazards_of_all_phases_and_changes_nothing(

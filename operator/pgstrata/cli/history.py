@@ -73,6 +73,8 @@ async def print_history(url: str, version: str | None, output: str) -> ExitCode:
             raise DatabaseNotFound(f"{target.label} has no history: nothing was applied")
         objects = await session.all("engine/list_objects", _Object)
         found = [await _read(session, o.object, version) for o in objects]
+        if version is not None and not any(h.phases or h.files for h in found):
+            raise ResourceNotFound(f"nothing of version {version} was ever applied")
     finally:
         await session.close()
     if output == "json":
@@ -114,6 +116,8 @@ async def _read(session: Session, object_: str, version: str | None) -> _History
         wanted = Version(version).key
         phases = [p for p in phases if p.version == wanted]
         files = [f for f in files if f.version == wanted]
+        names = {f.file.partition(".")[0] for f in files}  # its verify file has the same
+        approvals = [a for a in approvals if any(f" {name}." in a.what for name in names)]
     return _History(object_, phases, files, approvals)
 
 

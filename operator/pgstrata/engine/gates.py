@@ -69,8 +69,8 @@ class Gates:
         text = f"{title} waits for approval: {self.how_to_approve.format(hash=hash_)}"
         if self.stale:
             text += (
-                f"; {', '.join(self.stale)} was approved and is not what waits: the files or the "
-                "spec have changed since"
+                f"; {', '.join(self.stale)} was offered and is not what waits: the files or the "
+                "spec have changed since, or it is no hash that was asked for (all 16 characters)"
             )
         return text
 

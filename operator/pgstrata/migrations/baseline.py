@@ -98,7 +98,7 @@ def adopt(
 ) -> AdoptBaseline | None:
     """Return the step that adopts, or None where there is nothing to adopt (any more).
 
-    Raises InvalidSpec where the schema is empty, or the baseline above the target.
+    Raises InvalidSpec where the schema is empty, the baseline above the target, or below all.
     """
     if baseline is None or not journal.is_empty:
         return None
@@ -110,7 +110,12 @@ def adopt(
             "take spec.baseline away, and all versions will be applied"
         )
     versions = _up_to(source, baseline)
-    return AdoptBaseline(baseline, versions, journal) if versions else None
+    if not versions:
+        raise InvalidSpec(
+            f"spec.baseline {baseline} is below every version of the source, the lowest of which "
+            f"is {source.versions[0].version}: name the highest version that the schema has already"
+        )
+    return AdoptBaseline(baseline, versions, journal)
 
 
 def _up_to(source: MigrationSource, baseline: Version) -> tuple[SourceVersion, ...]:

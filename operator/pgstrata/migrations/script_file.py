@@ -24,6 +24,7 @@ from pgstrata.pg.script import (
     file_checksum,
     read_script,
 )
+from pgstrata.pg.syntax import SyntaxProblem, parse_statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,14 @@ class MigrationFile:
 
     def place(self, statement: FileStatement, position: int | None = None) -> str:
         """Return file:line:column of a statement, or of a 1-based character position in it."""
-        before = statement.text[: position - 1] if position else ""
-        line = statement.line + before.count("\n")
-        column = len(before.rpartition("\n")[2]) + (1 if "\n" in before else statement.column)
-        return f"{self.file}:{line}:{column}"
+        return _place(self.file, statement, position)
+
+
+def _place(file: str, what: FileStatement | ScriptItem, position: int | None = None) -> str:
+    before = what.text[: position - 1] if position else ""
+    line = what.line + before.count("\n")
+    column = len(before.rpartition("\n")[2]) + (1 if "\n" in before else what.column)
+    return f"{file}:{line}:{column}"
 
 
 _TO_STDOUT = re.compile(r"\bto\s+stdout\b", re.IGNORECASE)
@@ -76,7 +81,6 @@ _DUMP_LIMIT = re.compile(
     r"SET (?:statement|lock|idle_in_transaction_session|transaction)_timeout = 0"
 )
 _KNOWN = frozenset({"no-transaction", "batch", "barrier", "allow"})
-_BATCHED = re.compile(r"(?:update|delete)\b", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"pgstrata:\s*(?P<word>[a-z-]+)(?P<rest>.*)", re.DOTALL)
 _SECTIONS = (
     (
@@ -120,6 +124,8 @@ def read_migration(file: str, text: str, name: FileName) -> MigrationFile:
 def queries_only(file: MigrationFile) -> MigrationFile:
     """Return a verify file; raise MigrationFailed for a statement in it that is no query."""
     for statement in file.statements:
+        if statement.what.kind is StatementKind.UNKNOWN:
+            raise _syntax_error(file.file, statement)
         if statement.what.kind is not StatementKind.QUERY:
             raise MigrationFailed(
                 f"{file.place(statement)}: a verify file has queries alone; every row that one "
@@ -161,12 +167,26 @@ def _batch(file: str, item: ScriptItem, what: Classification) -> BatchOptions | 
         options = read_batch_options(match["rest"])
         if len(found) > 1:
             raise ValueError("there are two batch directives for one statement")
-        if what.kind is not StatementKind.DML or not _BATCHED.match(item.text):
+        if what.kind is StatementKind.UNKNOWN:
+            raise _syntax_error(file, item)
+        if what.kind is not StatementKind.DML:
             raise ValueError("it is for an UPDATE or a DELETE, and another statement follows")
         read_batch_statement(item.text)
     except (ValueError, NotBatchable) as error:
         raise MigrationFailed(f"{file}:{comment.line}:1: directive batch: {error}") from error
     return options
+
+
+def _syntax_error(file: str, what: FileStatement | ScriptItem) -> MigrationFailed:
+    """What must be taken apart here is refused here, whatever a newer server may know."""
+    try:
+        parse_statement(what.text)
+    except SyntaxProblem as problem:
+        return MigrationFailed(
+            f"{_place(file, what, problem.offset)}: {problem.message} (SQLSTATE 42601); nothing "
+            "was run"
+        )
+    raise AssertionError(f"{file}:{what.line}: classified as unknown, and parsed")
 
 
 def _refuse_at_end(file: str, comments: tuple[Comment, ...]) -> None:

@@ -89,8 +89,9 @@ def _judge(texts: tuple[tuple[str, str], ...], target: Version) -> MigrationSour
             of_role.setdefault(name.version, []).append(read)
     if target not in wanted:
         known = sorted({n.version for n in names.values() if n.role is Role.MIGRATION})
+        alone = f" but {verify[target][0].file}, which only verifies it" if target in verify else ""
         raise SourceNotReady(
-            f"the source has no version {target}; it has "
+            f"the source has no version {target}{alone}; it has "
             + (", ".join(map(str, known[-5:])) or "no migrations at all")
         )
     order = list(Phase)

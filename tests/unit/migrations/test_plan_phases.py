@@ -101,8 +101,9 @@ def test_a_baseline_above_the_version_or_over_an_empty_schema_is_refused() -> No
         plan(ONE, baseline="1", observed=empty)
 
 
-def test_a_baseline_below_all_versions_adopts_nothing_and_one_with_a_journal_is_ignored() -> None:
-    assert ids(plan(ONE, baseline="0.9", through=Through.EXPAND)) == ["1/Expand/1_a.sql/1"]
+def test_a_baseline_below_all_versions_is_refused_and_one_with_a_journal_is_ignored() -> None:
+    with pytest.raises(InvalidSpec, match=r"below every version .* the lowest of which is 1:"):
+        plan(ONE, baseline="0.9", through=Through.EXPAND)
     expanded = journal_of(EXPAND)
     assert "baseline" not in " ".join(ids(plan(ONE, expanded, baseline="1")))
 

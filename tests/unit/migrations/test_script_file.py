@@ -66,7 +66,8 @@ def test_a_section_keeps_the_lines_of_its_file() -> None:
         ("-- pgstrata: batch\n-- pgstrata: batch\nUPDATE t SET a = 1;", "1_a.sql:2:1.*two batch"),
         ("UPDATE t SET a = 1;\n-- pgstrata: batch", "1_a.sql:2:1.*no statement stands below"),
         ("-- pgstrata: batch\nUPDATE t SET a = 1 RETURNING a;", "1_a.sql:1:1.*RETURNING"),
-        ("-- pgstrata: batch\nWITH x AS (SELECT 1) UPDATE t SET a = 1;", "1_a.sql:1:1.*UPDATE or"),
+        ("-- pgstrata: batch\nWITH x AS (SELECT 1) UPDATE t SET a = 1;", "1_a.sql:1:1.*sub-select"),
+        ("-- pgstrata: batch\nUPDATE t\nSET a = 1 WHER b;", '1_a.sql:3:11: .*"WHER" .*42601'),
         ("SELECT 1;\n-- pgstrata: no-transactions", "1_a.sql:2:1: unknown directive"),
     ],
 )
