@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.chart.notes import commands
 from tests.testbed.certificates import write_private
 from tests.testbed.helm import CHART, NAMESPACE, HelmFailed
 from tests.testbed.node.node import Node
@@ -197,20 +198,6 @@ def test_where_it_may_not_read_secrets_the_resource_says_so(
 
 def handled(resource: dict[str, dict[str, str]]) -> str | None:
     return resource["status"].get("lastHandledReconcileAt")
-
-
-def commands(notes: str) -> tuple[str, str]:
-    """The commands in the chart's notes: for the first resources, and for the end."""
-    blocks: list[list[str]] = [[]]
-    for line in notes.splitlines():
-        if line.startswith("  ") or not line.strip():
-            blocks[-1].append(line.removeprefix("  "))
-        elif any(map(str.strip, blocks[-1])):
-            blocks.append([])
-    first, last = ("\n".join(block) for block in blocks if any(map(str.strip, block)))
-    assert "kubectl apply" in first
-    assert "helm uninstall" in last
-    return first, last
 
 
 def older(directory: Path) -> Path:
