@@ -101,3 +101,21 @@ def test_the_end_can_be_pasted(helm: Helm, paste: Paste) -> None:
         "helm uninstall pgstrata --namespace pgstrata-system",
         "kubectl delete crd schemaversions.pgstrata.dev manageddatabases.pgstrata.dev",
     ]
+
+
+def test_definitions_that_go_with_the_release_take_the_resources_with_them(
+    helm: Helm, paste: Paste
+) -> None:
+    notes = notes_of(helm, {"crds": {"keep": False}})
+    assert [each.split()[:3] for each in paste.run(commands(notes)[1])] == [
+        ["kubectl", "delete", "schemaversions"],
+        ["kubectl", "delete", "manageddatabases"],
+        ["helm", "uninstall", "pgstrata"],
+    ]
+    assert "crds.keep=false" in notes
+    assert "resources stay" not in notes
+
+
+@pytest.mark.parametrize("crds", [{"keep": True}, {"enabled": False, "keep": False}], ids=str)
+def test_definitions_that_stay_keep_the_resources(helm: Helm, crds: dict[str, bool]) -> None:
+    assert notes_of(helm, {"crds": crds}).strip().endswith("the resources stay.")
