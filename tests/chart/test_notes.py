@@ -119,3 +119,17 @@ def test_definitions_that_go_with_the_release_take_the_resources_with_them(
 @pytest.mark.parametrize("crds", [{"keep": True}, {"enabled": False, "keep": False}], ids=str)
 def test_definitions_that_stay_keep_the_resources(helm: Helm, crds: dict[str, bool]) -> None:
     assert notes_of(helm, {"crds": crds}).strip().endswith("the resources stay.")
+
+
+def test_commands_name_a_namespace_where_not_all_are_served(helm: Helm, paste: Paste) -> None:
+    first, last = commands(notes_of(helm, {"watchNamespaces": ["shop", "123"]}))
+    called = paste.run(first)
+    assert len(called) == 4
+    assert all(" --namespace shop" in each for each in called)
+    assert len(list(yaml.safe_load_all(paste.applied()))) == 2
+    assert paste.run(last)[:4] == [
+        "kubectl delete schemaversions --all --namespace shop",
+        "kubectl delete manageddatabases --all --namespace shop",
+        "kubectl delete schemaversions --all --namespace 123",
+        "kubectl delete manageddatabases --all --namespace 123",
+    ]
