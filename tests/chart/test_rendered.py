@@ -1,6 +1,8 @@
 """What the chart makes of its values: the pods' security, their settings, what stands beside."""
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -224,6 +226,48 @@ def test_two_releases_of_one_name_share_nothing_outside_of_their_namespaces(helm
         }
 
     assert not names("one") & names("two")
+
+
+ODD: list[tuple[str, Values]] = [
+    ("123", {"nameOverride": "42"}),
+    ("1e3", {"fullnameOverride": "42"}),
+    ("on", {"fullnameOverride": "null", "watchNamespaces": ["on", "123", "1e3", "null"]}),
+    ("1.5", {"watchNamespaces": ["123"], "serviceMonitor": {"enabled": True}}),
+    ("pgstrata", {"priorityClassName": "007", "serviceAccount": {"name": "12"}}),
+]
+
+
+def scalars(value: object, key: str = "") -> Iterator[tuple[str, object]]:
+    """All that is no object and no list in a manifest, with the key that it stands at."""
+    if isinstance(value, dict):
+        for inner, each in value.items():
+            yield from scalars(each, inner)
+    elif isinstance(value, list):
+        for each in value:
+            yield from scalars(each, key)
+    else:
+        yield key, value
+
+
+@pytest.mark.parametrize(("release", "values"), ODD, ids=str)
+def test_names_that_look_like_something_else_stay_names(
+    helm: Helm, release: str, values: Values
+) -> None:
+    objects = helm.render({**values, "crds": {"enabled": False}}, release=release, namespace="0x1")
+    names = {"name", "namespace", "value", "serviceAccountName", "priorityClassName"}
+    names |= {"resourceNames", "matchNames", *only(objects, "Service")["spec"]["selector"]}
+    found = [(k, v) for each in objects for k, v in scalars(each) if k in names or "/" in k]
+    assert len(found) > 20
+    assert [pair for pair in found if not isinstance(pair[1], str)] == []
+    assert {each["metadata"].get("namespace") for each in objects} >= {"0x1"}
+
+
+@pytest.mark.parametrize(("release", "values"), ODD, ids=str)
+def test_a_service_has_a_name_that_a_service_may_have(
+    helm: Helm, release: str, values: Values
+) -> None:
+    service = only(helm.render(values, release=release), "Service")
+    assert re.fullmatch("[a-z]([-a-z0-9]{0,61}[a-z0-9])?", service["metadata"]["name"])
 
 
 @pytest.mark.parametrize(

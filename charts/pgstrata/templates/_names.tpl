@@ -15,6 +15,15 @@
 {{- end }}
 {{- end }}
 
+{{/* A Service's name begins with a letter and has no dots; a release's may be otherwise. */}}
+{{- define "pgstrata.serviceName" -}}
+{{- $name := include "pgstrata.fullname" . | replace "." "-" }}
+{{- if not (regexMatch "^[a-z]" $name) }}
+{{- $name = printf "pgstrata-%s" $name }}
+{{- end }}
+{{- $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
 {{/* Cluster-wide names carry the namespace: two releases of one name do not meet. */}}
 {{- define "pgstrata.clusterName" -}}
 {{- printf "%s:%s" .Release.Namespace (include "pgstrata.fullname" .) }}
@@ -29,15 +38,15 @@
 {{- end }}
 
 {{- define "pgstrata.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "pgstrata.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "pgstrata.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "pgstrata.labels" -}}
 {{ include "pgstrata.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end }}
 
 {{- define "pgstrata.image" -}}
