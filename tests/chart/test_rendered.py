@@ -118,6 +118,22 @@ def test_a_pod_is_given_more_time_to_end_than_the_operator_takes(default: list[M
     assert pod_of(default)["terminationGracePeriodSeconds"] >= Settings().grace + 20
 
 
+@pytest.mark.parametrize(
+    ("grace", "enough"), [("25s", 45), ("1m30s", 110), ("1h", 3620), ("1m0s", 3_000_000)]
+)
+def test_a_grace_that_does_not_fit_into_the_pod_s_end_is_refused(
+    helm: Helm, grace: str, enough: int
+) -> None:
+    def render(seconds: int) -> list[Manifest]:
+        return helm.render({"settings": {"grace": grace}, "terminationGracePeriodSeconds": seconds})
+
+    given = pod_of(render(enough))["terminationGracePeriodSeconds"]
+    assert (type(given), given) == (int, enough)
+    if enough < 3_000_000:
+        with pytest.raises(HelmFailed, match=f"it takes {enough}: the grace and 20 s"):
+            render(enough - 1)
+
+
 def test_scheduling_is_as_the_values_say(helm: Helm) -> None:
     selector = {"matchLabels": {"a": "b"}}
     values = {
@@ -281,6 +297,10 @@ def test_a_service_has_a_name_that_a_service_may_have(
         ({"watchNamespaces": ["Shop"]}, "watchNamespaces"),
         ({"secrets": {"watch": "yes"}}, "watch"),
         ({"settings": {"resync": "30"}}, "resync"),
+        ({"settings": {"resync": "0s"}}, "resync"),
+        ({"settings": {"resync": "1ms"}}, "resync"),
+        ({"settings": {"grace": "0s"}}, "grace"),
+        ({"settings": {"grace": "1h1ms"}}, "grace"),
         ({"settings": {"workers": 0}}, "workers"),
         ({"image": {"repository": ""}}, "repository"),
         ({"image": {"digest": "sha256:abc"}}, "digest"),

@@ -79,3 +79,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   resources: [events]
   verbs: [create, patch]
 {{- end }}
+
+{{/* A duration such as 1m30s, in seconds. */}}
+{{- define "pgstrata.seconds" -}}
+{{- $units := dict "s" 1 "m" 60 "h" 3600 "d" 86400 }}
+{{- $seconds := 0 }}
+{{- range regexFindAll "[0-9]+[smhd]" . -1 }}
+{{- $seconds = add $seconds (mul (regexFind "[0-9]+" . | atoi) (get $units (regexFind "[smhd]" .))) }}
+{{- end }}
+{{- $seconds }}
+{{- end }}
+
+{{/* The kubelet kills what has not ended by then: after the grace the Lease is to be given back. */}}
+{{- define "pgstrata.terminationGracePeriodSeconds" -}}
+{{- $given := int .Values.terminationGracePeriodSeconds }}
+{{- $needed := add 20 (include "pgstrata.seconds" .Values.settings.grace | atoi) | int }}
+{{- if lt $given $needed }}
+{{- fail (printf "terminationGracePeriodSeconds: %d is too short for settings.grace %s; it takes %d: the grace and 20 s" $given .Values.settings.grace $needed) }}
+{{- end }}
+{{- $given }}
+{{- end }}
