@@ -163,6 +163,7 @@ def test_scheduling_is_as_the_values_say(helm: Helm) -> None:
     [
         ({}, f"localhost/pgstrata:{__version__}"),
         ({"repository": "example.com/a/pgstrata", "tag": "x"}, "example.com/a/pgstrata:x"),
+        ({"repository": "a.example:5000/b/c__d", "tag": "x"}, "a.example:5000/b/c__d:x"),
         ({"digest": f"sha256:{'a' * 64}", "tag": "x"}, f"localhost/pgstrata@sha256:{'a' * 64}"),
     ],
 )
@@ -219,11 +220,14 @@ def test_the_network_policy_lets_through_what_the_operator_needs(helm: Helm) -> 
 
 
 def test_a_service_monitor_finds_the_service(helm: Helm) -> None:
-    objects = helm.render({"serviceMonitor": {"enabled": True, "labels": {"release": "prom"}}})
+    objects = helm.render(
+        {"serviceMonitor": {"enabled": True, "interval": "1m30s", "labels": {"release": "prom"}}}
+    )
     monitor, service = only(objects, "ServiceMonitor"), only(objects, "Service")
     wanted = monitor["spec"]["selector"]["matchLabels"]
     assert wanted.items() <= service["metadata"]["labels"].items()
     assert monitor["metadata"]["labels"]["release"] == "prom"
+    assert [e["interval"] for e in monitor["spec"]["endpoints"]] == ["1m30s"]
     assert [e["port"] for e in monitor["spec"]["endpoints"]] == [
         port["name"] for port in service["spec"]["ports"]
     ]
@@ -303,11 +307,23 @@ def test_a_service_has_a_name_that_a_service_may_have(
         ({"settings": {"grace": "1h1ms"}}, "grace"),
         ({"settings": {"workers": 0}}, "workers"),
         ({"image": {"repository": ""}}, "repository"),
+        ({"image": {"repository": "example.com/pgstrata:1"}}, "repository"),
+        ({"image": {"repository": "example.com:x/pgstrata"}}, "repository"),
+        ({"image": {"repository": "example.com:5000"}}, "repository"),
         ({"image": {"digest": "sha256:abc"}}, "digest"),
+        ({"serviceAccount": {"name": "a_b"}}, "serviceAccount"),
+        ({"topologySpreadConstraints": [{"maxSkew": 1}]}, "topologySpreadConstraints"),
+        ({"podLabels": {"app.kubernetes.io/name": "x"}}, "podLabels"),
+        ({"podLabels": {"app.kubernetes.io/instance": "x"}}, "podLabels"),
+        ({"serviceMonitor": {"interval": "30"}}, "interval"),
+        ({"serviceMonitor": {"interval": ""}}, "interval"),
         ({"podDisruptionBudget": {"maxUnavailable": 0}}, "maxUnavailable"),
         ({"networkPolicy": {"databasePorts": [70000]}}, "databasePorts"),
         ({"terminationGracePeriodSeconds": 5}, "terminationGracePeriodSeconds"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name"),
+        ({"secrets": None}, "missing property 'secrets'"),
+        ({"settings": {"grace": None}}, "missing property 'grace'"),
+        ({"networkPolicy": {"databasePorts": None}}, "missing property 'databasePorts'"),
     ],
     ids=json.dumps,
 )
