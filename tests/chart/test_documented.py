@@ -13,7 +13,7 @@ PAGE = (CHART.parents[1] / "docs" / "install.md").read_text()
 def test_examples_of_values_make_a_release(helm: Helm) -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     examples = [values for block in blocks if "kind" not in (values := yaml.safe_load(block))]
-    assert len(examples) == 2
+    assert len(examples) == 3
     for values in examples:
         assert only(helm.render(values), "Deployment")
 

@@ -48,6 +48,15 @@ def test_the_pods_pass_pod_security_restricted(default: list[Manifest]) -> None:
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
 
 
+def test_a_cluster_may_give_out_users_and_groups_itself(helm: Helm) -> None:
+    given = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
+    pod = pod_of(helm.render({"podSecurityContext": given}))
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
 def test_what_can_be_written_is_a_small_folder_in_memory(default: list[Manifest]) -> None:
     pod = pod_of(default)
     assert pod["volumes"] == [
@@ -98,6 +107,21 @@ def test_the_operator_reads_what_the_values_say(helm: Helm) -> None:
         resync=5400.0,
         grace=5.0,
     )
+
+
+def test_the_operator_reads_settings_that_have_no_value_of_their_own(helm: Helm) -> None:
+    variables = {"PGSTRATA_STREAM_SILENCE": "10m", "PGSTRATA_LEASE_DURATION": "30s"}
+    more = [{"name": name, "value": value} for name, value in variables.items()]
+    told = Settings.from_environment(environment_of(helm.render({"extraEnv": more})))
+    assert (told.stream_silence, told.lease.duration) == (600.0, 30)
+
+
+def test_a_variable_is_said_in_one_place(helm: Helm) -> None:
+    every = {"watchNamespaces": ["a"], "clusterId": "b"}
+    [container] = pod_of(helm.render(every))["containers"]
+    for name in (each["name"] for each in container["env"]):
+        with pytest.raises(HelmFailed, match="extraEnv"):
+            helm.render({"extraEnv": [{"name": name, "value": "1"}]})
 
 
 def test_replicas_spread_over_nodes_and_are_not_all_evicted_at_once(
