@@ -112,12 +112,16 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def _dpkg_names(path: Path) -> set[str]:
+    """What dpkg may know a file as: where /usr is merged it has two names, and dpkg knows one."""
+    real = f"{os.path.realpath(path.parent)}/{path.name}"
+    return {str(path), real, real.removeprefix("/usr")}
+
+
 def _packages(paths: Iterable[Path]) -> set[str]:
     if shutil.which("dpkg-query") is None:
         return set()
-    names = [str(path) for path in paths]
-    # files of older times are known by their names before /usr was merged
-    names += [name.removeprefix("/usr") for name in names]
+    names = sorted({name for path in paths for name in _dpkg_names(path)})
     said = subprocess.run(
         ["dpkg-query", "--search", *names], capture_output=True, text=True, check=False
     ).stdout
