@@ -35,10 +35,13 @@ OURS = {"Role", "RoleBinding", "ServiceAccount"}
 LIVE = [
     ("secrets", "get"),
     ("configmaps", "get"),
+    ("manageddatabases", "get"),
+    ("schemaversions", "get"),
     ("schemaversions", "patch"),
     ("schemaversions/status", "patch"),
     ("manageddatabases/status", "patch"),
     ("events", "create"),
+    ("events", "patch"),
     ("leases", "get"),
     ("leases", "update"),
 ]
@@ -47,11 +50,15 @@ AT_START = [
     ("leases", "create"),
     ("namespaces", "get"),
     ("manageddatabases", "list"),
+    ("manageddatabases", "watch"),
+    ("schemaversions", "list"),
     ("schemaversions", "watch"),
     ("secrets", "list"),
+    ("secrets", "watch"),
+    ("configmaps", "list"),
     ("configmaps", "watch"),
 ]
-"""Rights that are needed once; list and watch are the same for each kind."""
+"""Rights that are needed once."""
 
 
 class Rights:
@@ -110,6 +117,22 @@ class Place:
             schema_version("shop", "metrics", {"configMaps": [{"name": "files"}]}),
         )
 
+    def tell_again(self, database: Database) -> None:
+        """Let the same go wrong twice: the second telling is counted on the first."""
+        for time in ("first", "second"):
+            self.user.wait_ready("shop", deadline=TOLD)
+            self.user.kubectl("delete", "secret", "metrics")
+            self.user.annotate("shop", f"reconcile.pgstrata.dev/requestedAt={time}")
+            self.user.wait_for("shop", "SecretNotFound", deadline=TOLD)
+            self.user.apply(secret("metrics", owner_uri(database)))
+
+    def lose_owner(self, database: Database) -> None:
+        """Let the claim be of a SchemaVersion that nobody has heard of."""
+        self.user.wait_ready("shop", deadline=TOLD)
+        with database.connect() as connection:
+            connection.execute("update pgstrata.claim set name = 'gone', uid = 'gone'")
+        self.user.annotate("shop", "reconcile.pgstrata.dev/requestedAt=now")
+
     def said(self, operator: OperatorProcess) -> str:
         """All that was told to people."""
         found = [
@@ -166,6 +189,18 @@ def test_a_right_that_is_missing_is_told(
             operator.wait_leading()
             here.rights.apply(without=right)
         here.declare(application)
+        if right == ("events", "patch"):
+            here.tell_again(application)
+        if right == ("schemaversions", "get"):
+            here.lose_owner(application)
         resource, verb = right
         words = f'cannot {verb} resource "{resource}"'
         poll(lambda: words in here.said(operator), TOLD, f"it is told: {words}")
+
+
+def test_no_right_is_left_out(helm_program: Path, tmp_path: Path) -> None:
+    every = {"watchNamespaces": ["shop"], "secrets": {"watch": True}}
+    objects = Helm(helm_program, tmp_path).render(every)
+    rules = [rule for each in objects if each["kind"] == "Role" for rule in each["rules"]]
+    given = {(name, verb) for rule in rules for name in rule["resources"] for verb in rule["verbs"]}
+    assert given == set(LIVE + AT_START)
