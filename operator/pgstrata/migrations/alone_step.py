@@ -23,7 +23,7 @@ from pgstrata.migrations.outside import (
     remove_reindex_leftovers,
 )
 from pgstrata.migrations.settings import settle, unsettle
-from pgstrata.migrations.statement_failure import explain, timed_out
+from pgstrata.migrations.statement_failure import KeptColumn, explain, timed_out
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed, StatementTimeout
 from pgstrata.pg.session import Session, verbatim
@@ -110,7 +110,10 @@ class RunAlone:
         if statement.what.kind in SELF_COMMITTING:
             await self._once(work, attempt)
         else:
-            await with_lock_retries(attempt, targets, session, progress, self.entry.title)
+            try:
+                await with_lock_retries(attempt, targets, session, progress, self.entry.title)
+            except KeptColumn as error:
+                raise await error.with_version(work, self.entry.file) from error
         unsettle(work, self.group)
         failpoint("alone.executed")
 

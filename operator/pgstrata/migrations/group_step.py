@@ -18,7 +18,7 @@ from pgstrata.migrations.groups import Group
 from pgstrata.migrations.journal import Entry, step_finished
 from pgstrata.migrations.script_file import FileStatement
 from pgstrata.migrations.settings import settle, unsettle
-from pgstrata.migrations.statement_failure import explain, timed_out
+from pgstrata.migrations.statement_failure import KeptColumn, explain, timed_out
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed, StatementTimeout
 from pgstrata.pg.lock_modes import LockMode
@@ -74,7 +74,10 @@ class RunGroup:
                     ) from error
                 raise LockNotAvailable("57014", "the statement was cancelled") from error
 
-        await with_lock_retries(attempt, targets, work.session, progress, self.entry.title)
+        try:
+            await with_lock_retries(attempt, targets, work.session, progress, self.entry.title)
+        except KeptColumn as error:
+            raise await error.with_version(work, self.entry.file) from error
         unsettle(work, self.group)
 
     async def verify(self, work: Exclusive) -> None:

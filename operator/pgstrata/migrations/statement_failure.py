@@ -4,7 +4,12 @@ Called by the steps. What may go well next time passes through as it is; what on
 becomes MigrationFailed or AccessDenied, with the place in the file.
 """
 
+import re
+from collections.abc import Sequence
+
 from pgstrata.core.errors import AccessDenied, MigrationFailed, PgstrataError
+from pgstrata.engine.exclusive import Exclusive
+from pgstrata.engine.owned import Owned, list_owned, trigger_name
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.pg.failures import (
     Contention,
@@ -18,6 +23,51 @@ from pgstrata.pg.session import Session
 _PASSING_CLASSES = frozenset({"53", "58"})
 _PASSING = frozenset({"55006"})
 """Insufficient resources, the system's own errors, an object in use: not the file's fault."""
+_KEPT = re.compile(rf"\b{trigger_name('keep_')}[0-9a-f]+")
+_FILE_OF_STEP = re.compile(r"[^/]*/[^/]*/[vV]?(?P<version>[0-9]+(?:\.[0-9]+)*)")
+
+
+class KeptColumn(MigrationFailed):
+    """A statement would change a column that kept triggers depend on.
+
+    PostgreSQL's own hint would take the trigger away without its function and without the journal.
+    """
+
+    def __init__(self, refused: str, triggers: Sequence[str], stands: str) -> None:
+        self.refused = refused
+        self.triggers = tuple(triggers)
+        self.stands = stands
+        super().__init__(
+            f"{refused}: {self.triggers[0]}, a trigger of pgstrata, keeps a backfill right until "
+            "its version is contracted: first apply that version through Contract"
+            f"{stands}"
+        )
+
+    async def with_version(self, work: Exclusive, file: MigrationFile) -> MigrationFailed:
+        """Return the error with the versions to contract, once its transaction is over."""
+        owned = await list_owned(work.session, work.fence.object)
+        blocking = [one for one in owned if one.trigger in self.triggers]
+        if not blocking:
+            return self
+        last = blocking[-1]
+        version = version_text(last)
+        kept = f"{self.refused}: a trigger of pgstrata {last.purpose.partition(':')[0]}"
+        kept += f" in {last.table_name} until version {version} is contracted"
+        if last.version == file.version.key:
+            return MigrationFailed(
+                f"{kept}: put what changes the column into the contract file of version {version}"
+                f"{self.stands}"
+            )
+        return MigrationFailed(
+            f"{kept}: first apply version {version} through Contract (spec.version {version}, "
+            f"spec.through Contract){self.stands}"
+        )
+
+
+def version_text(owned: Owned) -> str:
+    """Return the version of what we made as its file spells it."""
+    match = _FILE_OF_STEP.match(owned.step)
+    return match["version"] if match else owned.version
 
 
 def explain(
@@ -46,6 +96,8 @@ def explain(
             f"{session.facts.role};"
         )
     stands = f"; {_standing_text(file, standing)}" if standing is not None else ""
+    if triggers := _KEPT.findall(f"{error.primary} {error.detail}"):
+        return KeptColumn(f"{where}: {error.primary} (SQLSTATE {error.sqlstate})", triggers, stands)
     return MigrationFailed(f"{where}: {error.message}{stands}")
 
 
