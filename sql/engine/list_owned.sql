@@ -11,7 +11,12 @@ select
     o.made_at,
     n.nspname::text as schema,
     c.relname::text as table,
-    coalesce(c.oid, 0)::bigint as table_oid
+    coalesce(c.oid, 0)::bigint as table_oid,
+    array(
+        select a.attname::text
+        from pg_attribute as a
+        where a.attrelid = t.tgrelid and a.attnum = any(t.tgattr::smallint [])
+    ) as columns
 from pgstrata.owned as o
 left join pg_trigger as t
     on t.tgfoid = to_regproc('pgstrata.' || quote_ident(o.name)) and not t.tgisinternal

@@ -1,10 +1,12 @@
-"""Statements that change a column which a kept trigger depends on, of its own version or another."""
+"""Statements that change a column which a kept trigger depends on, of any version."""
+
+from typing import Any
 
 import pytest
 
 from tests.testbed.command_line import CommandLine
 from tests.testbed.database import Database
-from tests.testbed.declarations import declared, managed_database, schema_version
+from tests.testbed.declarations import Manifest, declared, managed_database, schema_version
 
 pytestmark = pytest.mark.pg18only
 
@@ -13,6 +15,9 @@ CREATE TABLE t (id int PRIMARY KEY, v int, w int, d text);
 INSERT INTO t (id, v, w) SELECT i, i, i FROM generate_series(1, 20) AS i;
 """
 TRIGGERS = "SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'zzz_pgstrata_%'"
+OTHER = """
+ALTER TABLE t ADD CONSTRAINT is_there CHECK (d IS NOT NULL);
+"""
 TYPE = """
 SELECT data_type FROM information_schema.columns
 WHERE table_name IN ('t', 't2') AND column_name = 'v'
@@ -44,3 +49,109 @@ def test_what_a_kept_trigger_stops_at_run_time_names_the_version_to_contract(
     assert ended.said()[:2] == (0, "Succeeded")
     assert pgstrata.apply(declared("002", files), database.uri).said()[:2] == (0, "Succeeded")
     assert database.psql(TYPE) == ""
+
+
+def asked(version: str, files: dict[str, str], **spec: Any) -> list[Manifest]:
+    return [managed_database(), schema_version(version, files, **spec)]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("more", [{}, {"002_b.contract.sql": OTHER}])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_contract_ends_the_trigger_of_a_higher_version_that_is_contracted_with_it(
+    pgstrata: CommandLine, database: Database, change: str, more: dict[str, str], is_first: bool
+) -> None:
+    database.psql(TABLE)
+    files = {
+        "001_a.contract.sql": f"SELECT 1; {change}",
+        "002_b.migrate.sql": BACKFILL,
+        "002_b.verify.sql": "SELECT 1 FROM t WHERE d IS NULL;",
+        **more,
+    }
+    if is_first:
+        assert pgstrata.apply(declared("002", files), database.uri).said()[:2] == (0, "Succeeded")
+        assert database.psql(TRIGGERS) == "1\n"
+    documents = declared("002", files, through="Contract")
+    ended = pgstrata.apply(documents, database.uri, "--approve", "all")
+    assert ended.said()[:2] == (0, "Succeeded"), ended.said()
+    assert ended.condition("Contracted")["status"] == "True"
+    assert database.psql(TYPE) == ("bigint\n" if "TYPE" in change else "")
+    assert database.psql(TRIGGERS) == "0\n"
+    assert database.psql("SELECT count(*) FROM pgstrata.approval WHERE consumed_at IS NULL") == (
+        "0\n"
+    )
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_trigger_whose_contract_was_not_asked_for_stands_and_nothing_runs(
+    pgstrata: CommandLine, database: Database, change: str, is_first: bool
+) -> None:
+    database.psql(TABLE)
+    files = {"001_a.contract.sql": f"SELECT 1;\n{change}", "002_b.migrate.sql": BACKFILL}
+    if is_first:
+        assert pgstrata.apply(declared("002", files), database.uri).said()[:2] == (0, "Succeeded")
+    documents = asked("002", files, contractThrough="001", approval="Automatic")
+    code, reason, message = pgstrata.apply(documents, database.uri).said()
+    assert (code, reason) == (2, "MigrationFailed")
+    assert message.startswith("001_a.contract.sql:2:1: ")
+    assert 'set spec.contractThrough to "002", or spec.through to Contract' in message
+    assert "nothing was run" in message
+    assert database.psql(TYPE) == "integer\n"
+    assert database.psql(TRIGGERS) == f"{int(is_first)}\n"
+
+
+def test_what_no_trigger_depends_on_may_go_while_one_stands(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(TABLE)
+    files = {
+        "001_a.contract.sql": "ALTER TABLE t DROP COLUMN w;",
+        "002_b.migrate.sql": BACKFILL,
+    }
+    documents = asked("002", files, contractThrough="001", approval="Automatic")
+    assert pgstrata.apply(documents, database.uri).said()[:2] == (0, "Succeeded")
+    assert database.psql(TRIGGERS) == "1\n"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_later_version_names_what_to_contract_before_anything_runs(
+    pgstrata: CommandLine, database: Database, change: str
+) -> None:
+    database.psql(TABLE)
+    files = {"001_a.migrate.sql": BACKFILL}
+    assert pgstrata.apply(declared("001", files), database.uri).said()[:2] == (0, "Succeeded")
+    files["002_b.expand.sql"] = f"CREATE TABLE made (id int);\n{change}"
+    for through in ("Migrate", "Contract"):
+        documents = declared("002", files, through=through)
+        ended = pgstrata.apply(documents, database.uri, "--approve", "all")
+        code, reason, message = ended.said()
+        assert (code, reason) == (2, "MigrationFailed")
+        assert message.startswith("002_b.expand.sql:2:1: ")
+        assert "first apply version 001 through Contract (spec.version 001, " in message
+        assert "nothing was run" in message
+    assert database.psql("SELECT to_regclass('made') IS NULL") == "t\n"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("keep", ["auto", "always", "never"])
+@pytest.mark.parametrize("is_made", [True, False], ids=["there", "made by the same version"])
+def test_a_file_that_changes_what_its_own_backfill_reads_is_refused_before_it(
+    pgstrata: CommandLine, database: Database, change: str, keep: str, is_made: bool
+) -> None:
+    files = {
+        "001_a.expand.sql": "SELECT 1;" if is_made else TABLE,
+        "001_b.migrate.sql": BACKFILL.replace("always", keep) + change,
+    }
+    if is_made:
+        database.psql(TABLE)
+    ended = pgstrata.apply(declared("001", files), database.uri, "--approve", "all")
+    code, reason, message = ended.said()
+    if keep == "never":
+        assert (code, reason) == (0, "Succeeded"), message
+        return
+    assert (code, reason) == (2, "MigrationFailed")
+    assert message.startswith("001_b.migrate.sql:3:1: ")
+    assert "put the statement into the contract file of version 001" in message
+    assert "nothing was run" in message
+    assert database.psql("SELECT count(*) FROM pgstrata.step") == "0\n"

@@ -37,6 +37,8 @@ class Owned:
     table: str | None
     table_oid: int
     """0: trigger and table are gone."""
+    columns: Sequence[str] = ()
+    """Whose UPDATE the trigger is for."""
 
     @property
     def trigger(self) -> str:

@@ -72,7 +72,7 @@ async def observe_schema(
 
     Args:
         pending: statements that were not applied yet, in the order in which they would run.
-        notes: what is to be said of backfills (backfill/check.py).
+        notes: what is known of backfills (backfill/check.py).
     """
     rights = await session.one("migrations/schema_rights", _Rights, schema=schema)
     refs = sorted(

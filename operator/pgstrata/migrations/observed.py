@@ -19,6 +19,16 @@ class ObservedTable:
 
 
 @dataclass(frozen=True, slots=True)
+class BackfillNote:
+    """What is known of a backfill before it runs."""
+
+    said: tuple[str, ...]
+    """For the plan."""
+    sources: frozenset[str] = frozenset()
+    """The columns that its trigger will be for; none: no trigger, or nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedSchema:
     """What the catalog says of the schema and of the tables that the source names."""
 
@@ -32,8 +42,8 @@ class ObservedSchema:
     """Bytes of the tables of which it matters."""
     proven: frozenset[tuple[str, int]] = frozenset()
     """Statements that set NOT NULL without a scan, by file and index."""
-    notes: Mapping[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
-    """What is to be said of backfills, by file and index of the statement."""
+    notes: Mapping[tuple[str, int], BackfillNote] = field(default_factory=dict)
+    """What is known of backfills, by file and index of the statement."""
 
     def is_proven(self, file: MigrationFile, statement: FileStatement) -> bool:
         """Whether a statement sets NOT NULL without a scan."""

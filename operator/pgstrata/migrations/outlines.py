@@ -65,7 +65,8 @@ def title_of(file: MigrationFile, group: Group) -> str:
 def _notes(
     file: MigrationFile, statement: FileStatement, observed: ObservedSchema
 ) -> tuple[str, ...]:
-    return observed.notes.get((file.file, statement.index), ())
+    note = observed.notes.get((file.file, statement.index))
+    return () if note is None else note.said
 
 
 def table_name(ref: RelationRef, observed: ObservedSchema, schema: str) -> TableName:

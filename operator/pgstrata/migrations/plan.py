@@ -21,6 +21,7 @@ from pgstrata.migrations.group_step import RunGroup
 from pgstrata.migrations.groups import Group, GroupKind, cut
 from pgstrata.migrations.index_step import BuildIndex
 from pgstrata.migrations.journal import Entry, Journal, PhaseMark
+from pgstrata.migrations.kept_columns import Names, standing
 from pgstrata.migrations.observed import ObservedSchema
 from pgstrata.migrations.outlines import outline_of, table_name, title_of
 from pgstrata.migrations.schedule import Asked, Schedule, schedule
@@ -31,7 +32,6 @@ from pgstrata.migrations.spec import Phase
 from pgstrata.migrations.verify_step import Moment, VerifyVersion
 from pgstrata.migrations.versions import Version
 from pgstrata.pg.batch_statement import read_batch_statement
-from pgstrata.pg.classification import StatementKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +128,15 @@ class _Planner:
         self._steps: list[Step] = []
         self._last: _Draft | None = None
         self._marks: tuple[PhaseMark, ...] = ()
+        self._names = Names(observed, wanted.schema)
+        self._kept = standing(source, journal)
+        self._asked: frozenset[tuple[str, Phase]] = frozenset()
+        self._ended: set[Version] = set()
+        """Whose triggers go before their own contract, for that of another version."""
 
     def steps(self, order: Schedule) -> list[Step]:
         completed = self._journal.completed
+        self._asked = frozenset((v.version.key, p) for v, p in order.phases)
         for version, phase in order.phases:
             if (version.version.key, phase.value) not in completed:
                 self._before(version, phase)
@@ -158,7 +164,7 @@ class _Planner:
             if (file.version.key, file.file) not in applied
             for pair in entries(file, self._journal.applied_statements(file))
         ]
-        keeps = phase is Phase.CONTRACT and _keeps(version, self._journal)
+        keeps = phase is Phase.CONTRACT and self._keeps(version)
         gate = self._gate(version, phase)
         gated = [is_gated(g, e.file, self._observed) for g, e in groups]
         # What a table's size may yet gate needs the approval, too, that all of the phase has.
@@ -166,29 +172,50 @@ class _Planner:
             (n for n, (g, _) in enumerate(groups) if gated[n] or may_be_gated(g)), default=None
         )
         tables = tuple(sorted(set(self._kept_tables(version)))) if keeps else ()
-        ends = next((n for n, (g, _) in enumerate(groups) if self._ends(g, tables)), len(groups))
+        ends = next(
+            (n for n, (g, _) in enumerate(groups) if self._names.ends(g, tables)), len(groups)
+        )
         drop = _drop_draft(version, tables, gate, self._gates(gate), is_last=ends == len(groups))
         for number, (group, entry) in enumerate(groups):
             if keeps and number == ends:
                 yield drop
+            yield from self._ends_of_others(version, phase, group, entry.file)
+            self._kept += self._names.made_by(version, group, entry)
             approval = gate if gated[number] else None
             is_last = number == last_covered and not (keeps and ends == len(groups))
             yield self._group_draft(group, entry, approval, gate if is_last else None)
         if keeps and ends == len(groups):
             yield drop
+        if phase is Phase.CONTRACT:
+            self._kept = [one for one in self._kept if one.version.version != version.version]
 
-    def _ends(self, group: Group, tables: Sequence[TableName]) -> bool:
-        """Whether a group takes away or retypes columns of tables that have kept triggers.
+    def _ends_of_others(
+        self, version: SourceVersion, phase: Phase, group: Group, file: MigrationFile
+    ) -> Iterator[_Draft]:
+        """Yield the end of other versions' triggers that stop a group, where it was asked for.
 
-        PostgreSQL refuses that for a column which a trigger names: the triggers go first.
+        Raises MigrationFailed where it was not: old code may still write rows that they keep right.
         """
-        return any(
-            table_name(lock.table, self._observed, self._wanted.schema) in tables
-            for statement in group.statements
-            if statement.what.kind is StatementKind.DDL
-            and (statement.what.is_destructive or statement.what.rewrites)
-            for lock in statement.what.locks
-        )
+        is_contract = phase is Phase.CONTRACT
+        kept = [
+            one for one in self._kept if not is_contract or one.version.version != version.version
+        ]
+        stopped = list(self._names.changes(group, file, kept))
+        for change in stopped:
+            if not is_contract or (change.kept.version.version.key, phase) not in self._asked:
+                raise change.refusal(file)
+        others = {change.kept.version.version: change.kept.version for change in stopped}
+        for other in others.values():
+            self._before(other, phase)
+            self._ended.add(other.version)
+            self._kept = [one for one in self._kept if one.version.version != other.version]
+            gate = self._gate(other, phase)
+            tables = tuple(sorted(set(self._kept_tables(other))))
+            is_last = not other.of_phase(phase)
+            yield _drop_draft(other, tables, gate, self._gates(gate), is_last=is_last)
+
+    def _keeps(self, version: SourceVersion) -> bool:
+        return version.version not in self._ended and _keeps(version, self._journal)
 
     def _group_draft(
         self, group: Group, entry: Entry, approval: str | None, consumes: str | None
@@ -217,7 +244,8 @@ class _Planner:
         """A contract begins only where what it relies on still holds."""
         begun = self._journal.has_begun(version.version.key, phase.value)
         has_any = version.of_phase(phase) or _keeps(version, self._journal)
-        if phase is Phase.CONTRACT and version.verify and has_any and not begun:
+        is_over = begun or version.version in self._ended
+        if phase is Phase.CONTRACT and version.verify and has_any and not is_over:
             gate = self._gate(version, phase)
             self._flush()
             self._steps.append(

@@ -73,6 +73,19 @@ class BatchStatement:
     def is_delete(self) -> bool:
         return self.parsed.kind == "delete_stmt"
 
+    @property
+    def likely_sources(self) -> frozenset[str]:
+        """Columns of the table that surely decide what is set, by the text alone; none for what is
+        hardly kept by a trigger: a DELETE, and what is made of what it sets.
+        """
+        if not self.targets or self.expressions is None or self.names_its_row:
+            return frozenset()
+        nodes: list[Any] = list(walk(self.parsed.node))
+        others = bool(self.others) or any(node_type(n) == "SubLink" for n in nodes)
+        named = [[f.string.sval for f in n.fields] for n in nodes if node_type(n) == "ColumnRef"]
+        mine = [n[-1] for n in named if n[:-1] == [self.alias] or not (others or n[:-1])]
+        return frozenset(mine) - set(self.targets)
+
     def within(self, predicate: str) -> str:
         """Return the statement with one condition more."""
         condition = parse_statement(f"SELECT 1 WHERE {predicate}").node.where_clause

@@ -7,7 +7,7 @@ at again when its turn comes (step.py). Called by reconcile.py.
 from collections.abc import Iterable, Iterator, Mapping
 
 from pgstrata.core.errors import MigrationFailed
-from pgstrata.migrations.backfill.directive import Keep
+from pgstrata.migrations.backfill.directive import BatchOptions, Keep
 from pgstrata.migrations.backfill.keep_rule import KeepRefused
 from pgstrata.migrations.backfill.shape import (
     BackfillShape,
@@ -15,15 +15,16 @@ from pgstrata.migrations.backfill.shape import (
     read_shape,
     refuse_volatile,
 )
+from pgstrata.migrations.observed import BackfillNote
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
-from pgstrata.pg.batch_statement import read_batch_statement
+from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.failures import LockNotAvailable
 from pgstrata.pg.lock_modes import RelationRef
 from pgstrata.pg.session import Session
 
-Notes = Mapping[tuple[str, int], tuple[str, ...]]
-"""What the plan says of backfills, by file and index of the statement."""
+Notes = Mapping[tuple[str, int], BackfillNote]
+"""What is known of backfills, by file and index of the statement."""
 _ROWS_ONLY = frozenset({StatementKind.DML, StatementKind.QUERY, StatementKind.COPY_IN})
 
 
@@ -31,7 +32,7 @@ async def judge_backfills(
     session: Session, pending: Iterable[tuple[MigrationFile, FileStatement]]
 ) -> Notes:
     """Return what is to be said of each. Raises MigrationFailed with the place; nothing was run."""
-    notes: dict[tuple[str, int], tuple[str, ...]] = {}
+    notes: dict[tuple[str, int], BackfillNote] = {}
     touched: set[RelationRef] = set()
     for number, (file, statement) in enumerate(pending):
         if statement.batch is not None:
@@ -49,10 +50,10 @@ async def _judge(
     touched: set[RelationRef],
     *,
     is_first: bool,
-) -> tuple[str, ...]:
+) -> BackfillNote:
     options = statement.batch
     if options is None:
-        return ()
+        return BackfillNote(())
     parts = read_batch_statement(statement.text)
     try:
         if options.keep is Keep.ALWAYS:
@@ -61,15 +62,34 @@ async def _judge(
             session, statement.text, options, step=file.step_id(statement.index)
         )
     except LockNotAvailable:  # by a run that was stopped, perhaps: the look must go on to end it
-        return ("which rows and which trigger is decided once its table is not locked",)
+        return BackfillNote(
+            ("which rows and which trigger is decided once its table is not locked",)
+        )
     except MigrationFailed as error:
         depends = parts.table in touched or (isinstance(error, Undecided) and not is_first)
         if depends and not isinstance(error, KeepRefused):
-            return ("which rows and which trigger is decided once the steps before are done",)
+            return BackfillNote(
+                ("which rows and which trigger is decided once the steps before are done",),
+                await _likely_sources(session, parts, options),
+            )
         raise MigrationFailed(
             f"{file.place(statement)}: {error.message}; nothing was run"
         ) from error
-    return tuple(_said(shape))
+    sources = shape.keep.sources if shape.keep is not None else ()
+    return BackfillNote(tuple(_said(shape)), frozenset(sources))
+
+
+async def _likely_sources(
+    session: Session, parts: BatchStatement, options: BatchOptions
+) -> frozenset[str]:
+    """Return the columns that its trigger will be for, as far as the text alone tells."""
+    if not options.may_keep:
+        return frozenset()
+    try:
+        await refuse_volatile(session, parts)
+    except KeepRefused:
+        return frozenset()
+    return parts.likely_sources
 
 
 def _said(shape: BackfillShape) -> Iterator[str]:

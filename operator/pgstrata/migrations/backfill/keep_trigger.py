@@ -129,7 +129,7 @@ class DropKeep:
             limits = _limits(work, lock_ms)
             async with work.group(limits):
                 await drop_owned(work.session, owned, limits)
-                if self.completes:
+                if self.completes or self.consumes:
                     await finish_phases(work, self.completes, self.consumes)
                 failpoint("keep.before_drop_commit")
             failpoint("keep.dropped")
