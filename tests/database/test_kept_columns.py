@@ -155,3 +155,38 @@ def test_a_file_that_changes_what_its_own_backfill_reads_is_refused_before_it(
     assert "put the statement into the contract file of version 001" in message
     assert "nothing was run" in message
     assert database.psql("SELECT count(*) FROM pgstrata.step") == "0\n"
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        "ALTER TABLE t RENAME TO t2; ALTER TABLE t2 DROP COLUMN v;",
+        "CREATE SCHEMA other; ALTER TABLE t SET SCHEMA other; ALTER TABLE other.t DROP COLUMN v;",
+        "DO $$ BEGIN alter table T drop column v; END $$;",
+        'DO $$ BEGIN alter table public."t" alter column v type bigint; END $$;',
+    ],
+)
+@pytest.mark.parametrize("version", ["001", "002"])
+def test_a_contract_ends_a_trigger_before_its_table_is_renamed_or_out_of_sight(
+    pgstrata: CommandLine, database: Database, contract: str, version: str
+) -> None:
+    database.psql(TABLE)
+    files = {f"{version}_a.migrate.sql": BACKFILL, "001_a.contract.sql": contract}
+    documents = declared(version, files, through="Contract")
+    ended = pgstrata.apply(documents, database.uri, "--approve", "all")
+    assert ended.said()[:2] == (0, "Succeeded"), ended.said()
+    assert database.psql(TRIGGERS) == "0\n"
+
+
+def test_a_contract_that_hides_what_it_changes_names_what_stopped_it(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(TABLE)
+    hidden = "DO $$ BEGIN EXECUTE format('ALTER TABLE %I DROP COLUMN v', chr(116)); END $$;"
+    files = {"001_a.migrate.sql": BACKFILL, "001_a.contract.sql": hidden}
+    documents = declared("001", files, through="Contract")
+    ended = pgstrata.apply(documents, database.uri, "--approve", "all")
+    code, reason, message = ended.said()
+    assert (code, reason) == (2, "MigrationFailed")
+    assert "until version 001 is contracted: the trigger goes before a statement of a" in message
+    assert "CASCADE" not in message

@@ -204,7 +204,14 @@ class _Planner:
         for change in stopped:
             if not is_contract or (change.kept.version.version.key, phase) not in self._asked:
                 raise change.refusal(file)
+        moved = [
+            one
+            for one in kept
+            if is_contract and (one.version.version.key, phase) in self._asked
+            if any(self._names.moves(statement, (one.table,)) for statement in group.statements)
+        ]
         others = {change.kept.version.version: change.kept.version for change in stopped}
+        others |= {one.version.version: one.version for one in moved}
         for other in others.values():
             self._before(other, phase)
             self._ended.add(other.version)

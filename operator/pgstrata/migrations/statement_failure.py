@@ -11,6 +11,7 @@ from pgstrata.core.errors import AccessDenied, MigrationFailed, PgstrataError
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.owned import Owned, list_owned, trigger_name
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
+from pgstrata.migrations.spec import Phase
 from pgstrata.pg.failures import (
     Contention,
     InsufficientPrivilege,
@@ -53,6 +54,11 @@ class KeptColumn(MigrationFailed):
         version = version_text(last)
         kept = f"{self.refused}: a trigger of pgstrata {last.purpose.partition(':')[0]}"
         kept += f" in {last.table_name} until version {version} is contracted"
+        if file.phase is Phase.CONTRACT:
+            return MigrationFailed(
+                f"{kept}: the trigger goes before a statement of a contract whose text names the "
+                f"table, where version {version}'s was asked for too: name it there{self.stands}"
+            )
         if last.version == file.version.key:
             return MigrationFailed(
                 f"{kept}: put what changes the column into the contract file of version {version}"
