@@ -1,6 +1,6 @@
 -- Which of these functions, by name, may give another result at every call, or depend on the time.
 -- A name that stands for several counts as the worst of them. Locks: none.
--- Called by: migrations/backfill/shape.py.
+-- Called by: migrations/backfill/volatility.py.
 select
     p.proname::text as name,
     bool_or(p.provolatile = 'v') as is_volatile,

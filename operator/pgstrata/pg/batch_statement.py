@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pgstrata.core.errors import MigrationFailed
+from pgstrata.pg.calls import OF_THE_SESSION
 from pgstrata.pg.lock_modes import RelationRef
-from pgstrata.pg.query_effects import function_call, relation_ref
+from pgstrata.pg.query_effects import relation_ref
 from pgstrata.pg.quoting import quoted
 from pgstrata.pg.syntax import (
     ParsedStatement,
@@ -22,16 +23,6 @@ from pgstrata.pg.syntax import (
     walk,
 )
 
-_OF_THE_SESSION = frozenset(
-    {
-        "SVFOP_CURRENT_ROLE",
-        "SVFOP_CURRENT_USER",
-        "SVFOP_USER",
-        "SVFOP_SESSION_USER",
-        "SVFOP_CURRENT_CATALOG",
-        "SVFOP_CURRENT_SCHEMA",
-    }
-)
 _KINDS = {"update_stmt": "UPDATE", "delete_stmt": "DELETE"}
 
 
@@ -62,10 +53,6 @@ class BatchStatement:
     """The WHERE clause, cut at its outermost ANDs."""
     names_its_row: bool
     """The table's name stands where a value does: `to_jsonb(t)`, unless it is a column's too."""
-    functions: frozenset[str]
-    """Names of the functions that are called anywhere in it."""
-    asks_time: bool
-    """CURRENT_DATE, CURRENT_TIMESTAMP and the like stand in it."""
     asks_user: bool
     """CURRENT_USER and the like stand in it."""
 
@@ -176,20 +163,7 @@ def read_batch_statement(text: str) -> BatchStatement:
         ),
         conditions=tuple(_conditions(node)),
         names_its_row=any(_is_row(found, name) for found in walk(node)),
-        functions=_functions(node),
-        asks_time=bool(asked - _OF_THE_SESSION),
-        asks_user=bool(asked & _OF_THE_SESSION),
-    )
-
-
-def functions_of(expression: str) -> frozenset[str]:
-    """Return the names of the functions that an expression calls. Raises SyntaxProblem."""
-    return _functions(parse_statement(f"SELECT {expression}").node)
-
-
-def _functions(node: Any) -> frozenset[str]:
-    return frozenset(
-        function_call(found).name for found in walk(node) if node_type(found) == "FuncCall"
+        asks_user=bool(asked & OF_THE_SESSION),
     )
 
 

@@ -6,9 +6,9 @@ from pgstrata.pg.batch_statement import (
     BatchStatement,
     NotBatchable,
     conjunction,
-    functions_of,
     read_batch_statement,
 )
+from pgstrata.pg.calls import calls_of
 from pgstrata.pg.lock_modes import RelationRef
 
 
@@ -24,7 +24,6 @@ def test_an_update_in_parts() -> None:
     assert read.targets == ("a", "C")
     assert read.expressions == ("lower(b)", "1 + o.c")
     assert read.conditions == ("x.id = o.id", "a IS NULL OR b = 1", "b > 2", "c < 3")
-    assert read.functions == {"lower"}
     assert not read.is_delete
 
 
@@ -110,8 +109,9 @@ def test_whether_the_row_is_named_as_a_whole(expression: str, names_it: bool) ->
     ],
 )
 def test_what_is_asked_of_the_moment(expression: str, time: bool, user: bool) -> None:
-    read = read_batch_statement(f"UPDATE t SET a = {expression}")
-    assert (read.asks_time, read.asks_user) == (time, user)
+    text = f"UPDATE t SET a = {expression}"
+    assert calls_of(text).asks_time == time
+    assert read_batch_statement(text).asks_user == user
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,8 @@ def test_what_cannot_be_run_in_batches(text: str, says: str) -> None:
 
 
 def test_the_functions_of_an_expression() -> None:
-    assert functions_of("md5(random()::text)") == {"md5", "random"}
-    assert functions_of("'now()'::text") == set()
+    assert calls_of("SELECT md5(random()::text)").functions == {"md5", "random"}
+    assert calls_of("SELECT 'now()'::text").functions == set()
 
 
 def test_no_condition_holds_everywhere() -> None:

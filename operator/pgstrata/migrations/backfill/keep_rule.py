@@ -22,10 +22,10 @@ from pgstrata.pg.batch_statement import (
     BatchStatement,
     cast,
     conjunction,
-    functions_of,
     row,
     where,
 )
+from pgstrata.pg.calls import calls_of
 from pgstrata.pg.quoting import quoted
 from pgstrata.pg.session import Session
 
@@ -255,7 +255,7 @@ async def keep_rule(
 
 async def _volatile(session: Session, expressions: Sequence[str]) -> list[str]:
     """Return the volatile functions that expressions call."""
-    names = sorted({name for text in expressions for name in functions_of(text)})
+    names = sorted({name for text in expressions for name in calls_of(f"SELECT {text}").functions})
     found = await session.all("migrations/volatility", Volatility, names=names) if names else []
     return [function.name for function in found if function.is_volatile]
 

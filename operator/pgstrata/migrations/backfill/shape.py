@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from pgstrata.core.errors import MigrationFailed
 from pgstrata.migrations.backfill.directive import BatchOptions, Keep
-from pgstrata.migrations.backfill.keep_rule import KeepRefused, KeepRule, Volatility, keep_rule
+from pgstrata.migrations.backfill.keep_rule import KeepRefused, KeepRule, keep_rule
 from pgstrata.migrations.backfill.table import BackfillTable, KeyColumn, NoKey
+from pgstrata.migrations.backfill.volatility import steadiness
 from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement, row
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
 from pgstrata.pg.quoting import quoted, quoted_relation
@@ -91,23 +92,23 @@ async def read_shape(
             f"while they are counted off; name another unique key of {table.table} by key=<columns>"
         )
     await _refuse_unknown_names(session, statement)
-    unsteady, is_volatile = await _unsteady(session, statement)
+    steady = await steadiness(session, statement)
     reader = _Reader(session, statement, table)
     is_plain = statement.expressions is not None and not await reader.reads_its_targets()
-    violations = await _violations(reader, is_plain=is_plain, unsteady=unsteady)
+    violations = await _violations(reader, is_plain=is_plain, is_steady=steady.is_steady)
     only = None
     if statement.targets and violations is not None and not await reader.guards():
         only = statement.changes(table.types_of(statement.targets))
-    keep, refusal = await _keep(reader, options, step, is_plain=is_plain, is_volatile=is_volatile)
+    keep, refusal = await _keep(reader, options, step, is_plain=is_plain, volatile=steady.volatile)
     return BackfillShape(statement, table, key, violations, only, keep, refusal)
 
 
-async def _violations(reader: "_Reader", *, is_plain: bool, unsteady: bool) -> str | None:
+async def _violations(reader: "_Reader", *, is_plain: bool, is_steady: bool) -> str | None:
     """Return the query that proves the end, or None where there can be none."""
     statement = reader.statement
     if statement.is_delete:
         return statement.count_violations()
-    if is_plain and not unsteady:
+    if is_plain and is_steady:
         by_value = statement.count_violations(reader.table.types_of(statement.targets))
         if await _can_be_parsed(reader.session, by_value):  # else a type without equality
             return by_value
@@ -117,10 +118,10 @@ async def _violations(reader: "_Reader", *, is_plain: bool, unsteady: bool) -> s
 
 
 async def refuse_volatile(session: Session, statement: BatchStatement) -> None:
-    """Raise KeepRefused for a function that no trigger may call; asks no table."""
-    volatile = [v.name for v in await _volatilities(session, statement) if v.is_volatile]
-    if volatile:
-        raise KeepRefused(f"keep=always cannot be held: {_volatile_text(volatile)}")
+    """Raise KeepRefused for what no trigger may call; the table need not exist."""
+    steady = await steadiness(session, statement)
+    if steady.volatile:
+        raise KeepRefused(f"keep=always cannot be held: {_volatile_text(steady.volatile)}")
 
 
 def _key(table: BackfillTable, options: BatchOptions) -> tuple[KeyColumn, ...]:
@@ -149,18 +150,6 @@ async def _refuse_unknown_names(session: Session, statement: BatchStatement) -> 
         if error.sqlstate in _UNKNOWN_NAMES:
             raise Undecided(error.message) from error
         raise MigrationFailed(error.message) from error
-
-
-async def _volatilities(session: Session, statement: BatchStatement) -> list[Volatility]:
-    names = sorted(statement.functions)
-    return await session.all("migrations/volatility", Volatility, names=names) if names else []
-
-
-async def _unsteady(session: Session, statement: BatchStatement) -> tuple[bool, list[str]]:
-    """Whether the values depend on when it runs, and the functions that are volatile."""
-    found = await _volatilities(session, statement)
-    volatile = [v.name for v in found if v.is_volatile]
-    return bool(volatile) or any(v.is_of_its_time for v in found) or statement.asks_time, volatile
 
 
 async def _can_be_parsed(session: Session, text: str) -> bool:
@@ -224,7 +213,7 @@ class _Reader:
 
 
 async def _keep(
-    reader: _Reader, options: BatchOptions, step: str, *, is_plain: bool, is_volatile: list[str]
+    reader: _Reader, options: BatchOptions, step: str, *, is_plain: bool, volatile: Sequence[str]
 ) -> tuple[KeepRule | None, str | None]:
     """Return the trigger's rule, or why there is none. Raises MigrationFailed for keep=always."""
     if options.keep is Keep.NEVER or (
@@ -238,10 +227,15 @@ async def _keep(
             raise KeepRefused("it reads the row as a whole, with the columns that it sets")
         if not await reader.stands_without((), _all_texts(reader.statement)):
             raise KeepRefused("it names a system column, or the table by its schema")
+        if reader.statement.expressions is None:
+            raise KeepRefused(
+                "it sets several columns by one sub-select, a part of a column, or DEFAULT, so "
+                "that what each column is set to cannot be said by itself"
+            )
         if not is_plain:
             raise KeepRefused("what is set depends on what was set before")
-        if is_volatile:
-            raise KeepRefused(_volatile_text(is_volatile))
+        if volatile:
+            raise KeepRefused(_volatile_text(volatile))
         if reader.statement.asks_user:
             raise KeepRefused("what is set depends on who sets it")
         columns = row(reader.statement.columns(reader.statement.targets))
@@ -271,4 +265,4 @@ def _all_texts(statement: BatchStatement) -> tuple[str, ...]:
 
 
 def _volatile_text(names: Sequence[str]) -> str:
-    return f"{names[0]}() is volatile: a trigger would not give what the UPDATE gives"
+    return f"{names[0]} is volatile: a trigger would not give what the UPDATE gives"
