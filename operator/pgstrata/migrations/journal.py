@@ -12,6 +12,7 @@ from pgstrata.core.names import LockedObject, TableName
 from pgstrata.engine.estimate import Work
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.owned import Owned, list_owned
+from pgstrata.migrations.backfill.cursor import Begun, list_begun
 from pgstrata.migrations.script_file import MigrationFile
 from pgstrata.migrations.spec import Phase
 from pgstrata.migrations.versions import Version
@@ -84,6 +85,8 @@ class Journal:
     """Version.key, phase and checksum of verify files that held."""
     owned: list[Owned] = field(default_factory=list)
     """Triggers that keep backfills right."""
+    begun: Sequence[Begun] = ()
+    """Backfills that are half done."""
 
     @property
     def is_empty(self) -> bool:
@@ -182,6 +185,7 @@ async def read_journal(session: Session, object_: LockedObject) -> Journal:
             )
         ),
         owned=await list_owned(session, object_),
+        begun=await list_begun(session, object_),
     )
 
 

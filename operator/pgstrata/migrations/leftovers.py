@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.plan import Plan
 from pgstrata.engine.progress import Progress
+from pgstrata.migrations.backfill.cursor import rename_begun
 from pgstrata.migrations.backfill.keep_trigger import drop_keep
-from pgstrata.migrations.backfill.step import RunBackfill
+from pgstrata.migrations.backfill.resume import backfills, moved
 from pgstrata.migrations.index_step import BuildIndex
 from pgstrata.migrations.journal import Journal
+from pgstrata.migrations.plan import pending_statements
+from pgstrata.migrations.source import MigrationSource
+from pgstrata.migrations.versions import Version
 from pgstrata.pg.indexes import IndexName, drop_invalid_index, observe_index
 
 
@@ -25,18 +29,27 @@ class _Leftover:
 
 
 async def discard_unwanted(
-    work: Exclusive, plan: Plan, journal: Journal, progress: Progress
+    work: Exclusive, plan: Plan, journal: Journal, source: MigrationSource, progress: Progress
 ) -> None:
-    """Drop what earlier runs left, but for what the plan's own steps will see to.
+    """Drop what earlier runs left, but for what the source's own steps will see to.
 
-    The trigger of a backfill that was applied stays until the contract of its version.
+    A trigger is wanted by any backfill of the source that is not complete, whatever is planned now:
+    while it is gone, rows that were filled become stale. Of versions above the target nothing is
+    known, so theirs stay. The trigger of a backfill that was applied stays until the contract of
+    its version. What is begun is first given to the steps that its statements are now.
     """
     await _discard_indexes(work, plan)
-    planned = {step.outline.id for step in plan.steps if isinstance(step, RunBackfill)}
+    pending = list(pending_statements(source, journal))
+    names = moved(journal, pending)
+    if names:
+        await rename_begun(work, names)
+    wanted = backfills(pending)
     unwanted = [
         owned
         for owned in journal.owned
-        if owned.step not in planned and not journal.has_applied(owned.step)
+        if names.get(owned.step, owned.step) not in wanted
+        and not journal.has_applied(owned.step)
+        and Version(owned.version) <= source.target
     ]
     if unwanted:
         await drop_keep(work, progress, unwanted)

@@ -32,6 +32,7 @@ from pgstrata.engine.progress import Progress
 from pgstrata.engine.remains import collect_remains
 from pgstrata.engine.run import run
 from pgstrata.migrations.backfill.check import judge_backfills
+from pgstrata.migrations.backfill.resume import judge_begun
 from pgstrata.migrations.baseline import as_counted
 from pgstrata.migrations.dependencies import dependency_keys, what_comes_first
 from pgstrata.migrations.journal import Journal, read_journal
@@ -150,7 +151,7 @@ async def _carry_out(work: Exclusive, subject: _Subject) -> _Seen:
             await write_claim(work, ctx.owner)
             await collect_remains(work.session, ctx)
         progress = Progress(ctx.report, ctx.interrupt)
-        await discard_unwanted(work, seen.plan, seen.journal, progress)
+        await discard_unwanted(work, seen.plan, seen.journal, subject.source, progress)
         try:
             keep_up = _Projector(work, subject)
             await run(seen.plan, work, ctx, _gates(subject, seen), between=keep_up)
@@ -262,6 +263,7 @@ async def _plan(
     order = schedule(source, wanted.asked, counted.completed)
     every = list(pending_statements(source, counted))
     notes = await judge_backfills(session, every)
+    await judge_begun(session, LockedObject.of_schema(wanted.schema), counted, every, source.target)
     observed = await observe_schema(session, source, wanted.schema, every, notes)
     plan = make_plan(source, journal, observed, wanted)
     if plan.steps or plan.shown:

@@ -1,13 +1,44 @@
 """How far a backfill is: read at its start, moved in the transaction of each batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pgstrata.core.names import LockedObject
 from pgstrata.engine.exclusive import Exclusive
-from pgstrata.pg.session import Effect
+from pgstrata.pg.session import Effect, Session
 
 Position = tuple[str, ...]
 """Where a range ends, as text: the key's values, or a place in the table's file."""
+BY_BLOCKS = "by blocks"
+"""The way of a cursor that goes by the table's file: what went so was kept right by a trigger, and
+may be done to a row twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A backfill that was begun, by its cursor."""
+
+    id: str
+    """Of the step."""
+    checksum: str
+    """See `mark`."""
+    position: Sequence[str] | None
+    rows: int
+
+    @property
+    def statement(self) -> str:
+        """The checksum of the statement itself."""
+        return self.checksum.partition(" ")[0]
+
+    @property
+    def way(self) -> str:
+        """By what it goes."""
+        return self.checksum.partition(" ")[2]
+
+    @property
+    def has_done_by_key(self) -> bool:
+        """Whether rows are behind it that may have been of a kind that is taken once only."""
+        return self.position is not None and self.way != BY_BLOCKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +77,11 @@ def mark(checksum: str, way: str) -> str:
     return f"{checksum} {way}"
 
 
+async def list_begun(session: Session, object_: LockedObject) -> list[Begun]:
+    """Return the backfills of a schema that were begun and are not done."""
+    return await session.all("migrations/list_cursors", Begun, object=object_.text)
+
+
 async def read_cursor(work: Exclusive, id_: str) -> Cursor | None:
     """Return the place that an earlier run reached, whatever the statement then was; or None."""
     row = await work.session.one_or_none(
@@ -78,6 +114,29 @@ async def begin_pass(work: Exclusive, id_: str, cursor: Cursor) -> None:
             filenode=cursor.filenode,
             rows=cursor.rows,
             remaining=cursor.remaining,
+        )
+
+
+async def drop_cursor(work: Exclusive, id_: str) -> None:
+    """Forget how far a backfill is. The caller has a journalled transaction open."""
+    await work.session.run("migrations/drop_cursor", object=work.fence.object.text, id=id_)
+
+
+async def rename_begun(work: Exclusive, names: Mapping[str, str]) -> None:
+    """Give cursors and triggers to the steps that their statements are now, all in one."""
+    aside = {old: f"{old} aside" for old in names}
+    object_ = work.fence.object.text
+    begun = {one.id for one in await list_begun(work.session, work.fence.object)}
+    async with work.journalled():
+        for id_ in begun & set(names.values()) - set(names):
+            await drop_cursor(work, id_)
+        for old, new in (
+            (list(aside), list(aside.values())),
+            (list(aside.values()), list(names.values())),
+        ):
+            await work.session.run("migrations/rename_cursors", object=object_, old=old, new=new)
+        await work.session.run(
+            "migrations/rename_owned", object=object_, old=list(names), new=list(names.values())
         )
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pgstrata.migrations.backfill.cursor import Position
+from pgstrata.migrations.backfill.cursor import BY_BLOCKS, Position
 from pgstrata.migrations.backfill.shape import BackfillShape
 from pgstrata.pg.batch_statement import BatchStatement
 from pgstrata.pg.quoting import literal, quoted
@@ -119,7 +119,7 @@ class BlockRanges:
     """By places in the table's file (TID range scans)."""
 
     unit = "blocks"
-    way = "by blocks"
+    way = BY_BLOCKS
     largest = 4096 * UNITS
 
     def __init__(self, shape: BackfillShape, session: Session, size: Extent) -> None:
@@ -195,6 +195,17 @@ def _place(number: int) -> str:
     return f"({number // UNITS},{number % UNITS})"
 
 
+def key_way(shape: BackfillShape) -> str:
+    """Return the way of a backfill that goes by the key's order over this table."""
+    columns = ", ".join(quoted(column.name) for column in shape.key)
+    return f"by {columns}{key_table(shape)}"
+
+
+def key_table(shape: BackfillShape) -> str:
+    """Return how such a way ends: positions in one table mean nothing in another."""
+    return f" of {quoted(shape.table.schema, shape.table.name)}"
+
+
 @dataclass(slots=True)
 class KeyRanges:
     """By the order of a unique key."""
@@ -209,7 +220,7 @@ class KeyRanges:
 
     @property
     def way(self) -> str:
-        return f"by {', '.join(quoted(column.name) for column in self.shape.key)}"
+        return key_way(self.shape)
 
     async def begin(self) -> Position:
         return await self._key("", "DESC", "LIMIT 1") or ()

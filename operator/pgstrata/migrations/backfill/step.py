@@ -17,11 +17,19 @@ from pgstrata.engine.plan import Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.throttle import Throttle
 from pgstrata.migrations.backfill.batches import LOCK_PATIENCE_SECONDS, Batches, holders_of
-from pgstrata.migrations.backfill.cursor import Cursor, begin_pass, mark, read_cursor
+from pgstrata.migrations.backfill.cursor import (
+    Begun,
+    Cursor,
+    begin_pass,
+    drop_cursor,
+    mark,
+    read_cursor,
+)
 from pgstrata.migrations.backfill.directive import BatchOptions
 from pgstrata.migrations.backfill.keep_trigger import ensure_keep
 from pgstrata.migrations.backfill.pace import Pace
 from pgstrata.migrations.backfill.progress import BackfillProgress
+from pgstrata.migrations.backfill.resume import goes_on, refusal, trust
 from pgstrata.migrations.backfill.row_ranges import Extent, Ranges, extent, ranges_of
 from pgstrata.migrations.backfill.shape import BackfillShape, read_shape
 from pgstrata.migrations.groups import Group
@@ -54,6 +62,7 @@ class RunBackfill:
         """Raise MigrationFailed naming a row, VerificationFailed where there is no progress."""
         await settle(work, self.schema, self.entry.file, self.group)
         shape = await self._shape(work)
+        await trust(work, self.entry, shape, self.place)
         await start_step(work, self.entry, None)
         failpoint("backfill.started")
         await ensure_keep(work, progress, self.entry, shape.keep)
@@ -73,9 +82,7 @@ class RunBackfill:
         rows = cursor.rows if cursor is not None else 0
         async with work.journalled():
             await finish_step(work, replace(self.entry, rows=rows))
-            await work.session.run(
-                "migrations/drop_cursor", object=work.fence.object.text, id=self.entry.id
-            )
+            await drop_cursor(work, self.entry.id)
 
     @property
     def options(self) -> BatchOptions:
@@ -163,14 +170,16 @@ class _Passes:
         """Return where to go on, or begin a first pass, or this one anew.
 
         Another statement begins from the start; but where no row may be taken twice it goes on from
-        where the one before it came to.
+        where the one before it came to, and is refused where it cannot (resume.py).
         """
         entry = self.step.entry
         mark_ = mark(entry.checksums[0], ranges.way)
         cursor = await read_cursor(self.work, entry.id)
         if cursor is not None and cursor.checksum != mark_:
-            is_way_the_same = cursor.checksum.endswith(mark("", ranges.way))
-            if self.shape.may_repeat or not is_way_the_same:
+            begun = Begun(entry.id, cursor.checksum, cursor.position, cursor.rows)
+            if not self.shape.may_repeat and not goes_on(begun, self.shape):
+                raise MigrationFailed(refusal(self.step.place, begun, self.work.fence.object))
+            if self.shape.may_repeat or begun.way != ranges.way:
                 cursor = None
         if cursor is None:
             cursor = Cursor(mark_, 1, None, await ranges.begin(), size.filenode, 0, 0, None)
