@@ -207,13 +207,17 @@ def drop_by_hand(database: Database) -> None:
     database.psql(f"DROP FUNCTION pgstrata.{name}() CASCADE")
 
 
+@pytest.mark.parametrize("where", ["", " WHERE b IS DISTINCT FROM upper(a) || repeat('', 1 / bad)"])
 def test_a_trigger_that_was_dropped_by_hand_takes_the_cursor_with_it(
-    pgstrata: CommandLine, database: Database
+    pgstrata: CommandLine, database: Database, where: str
 ) -> None:
-    stop_midway(pgstrata, database, BY_VALUE)
+    text = BY_VALUE.replace(";", f"{where};")
+    stop_midway(pgstrata, database, text)
     drop_by_hand(database)
     database.psql(OLD_WRITE)
-    finish(pgstrata, database, {FILE: BY_VALUE})
+    assert apply(pgstrata, database, {FILE: text}).said()[:2] == (2, "MigrationFailed")
+    assert database.psql("SELECT pass, rows FROM pgstrata.cursor") == "1|0\n", "begun anew"
+    finish(pgstrata, database, {FILE: text})
 
 
 def test_where_the_condition_would_not_see_what_is_stale_it_is_refused(

@@ -19,6 +19,7 @@ from pgstrata.core.names import LockedObject
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.owned import list_owned
 from pgstrata.migrations.backfill.cursor import Begun, drop_cursor, list_begun
+from pgstrata.migrations.backfill.keep_rule import KeepRule
 from pgstrata.migrations.backfill.row_ranges import key_table, key_way
 from pgstrata.migrations.backfill.shape import BackfillShape, read_shape
 from pgstrata.migrations.journal import Entry, Journal
@@ -129,7 +130,7 @@ async def trust(work: Exclusive, entry: Entry, shape: BackfillShape, place: str)
     if any(o.table_oid == shape.table.oid for o in owned):
         return
     is_same = cursor.statement == entry.checksums[0]
-    is_blind = bool(rule.guards) or not shape.may_repeat
+    is_blind = not shape.may_repeat or any(not _compares(rule, guard) for guard in rule.guards)
     if owned and is_same and cursor.rows and rule.sources and is_blind:
         raise MigrationFailed(
             f"{place}: {cursor.rows} rows of {shape.table.table} were filled, and the trigger that "
@@ -141,6 +142,16 @@ async def trust(work: Exclusive, entry: Entry, shape: BackfillShape, place: str)
     if shape.may_repeat:
         async with work.journalled():
             await drop_cursor(work, entry.id)
+
+
+def _compares(rule: KeepRule, guard: str) -> bool:
+    """Whether a condition is just that the value differs from what would be set."""
+    statement = rule.statement
+    if len(statement.targets) != 1 or not statement.expressions:
+        return False
+    column, value = statement.targets[0], statement.expressions[0]
+    columns = (column, f"{statement.alias}.{column}")
+    return guard in {f"{c} IS DISTINCT FROM {v}" for c in columns for v in (value, f"({value})")}
 
 
 def _has(statements: Mapping[str, FileStatement], id_: str, checksum: str) -> bool:
