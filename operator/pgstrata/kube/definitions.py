@@ -1,8 +1,9 @@
 """CustomResourceDefinitions of an older release than this operator's: what they lack, and how a
 status is written all the same.
 
-The API server refuses server-side apply of a field that the definition does not declare, the whole
-status with it. Used by store.py for each write, by app/operator.py once at the start.
+The API server refuses server-side apply of a field that the definition does not declare, or of a
+value that its enum does not have, the whole status with it. Used by store.py for each write, by
+app/operator.py once at the start.
 """
 
 import re
@@ -21,7 +22,9 @@ REASON: Final = "OutdatedDefinition"
 """Of the Event on an object whose status could not be written whole."""
 
 _CURE: Final = "install this release's (helm upgrade, or kubectl apply --server-side -f crds/)"
-_UNDECLARED: Final = re.compile(r"\.status\.(\w+)\S*: field not declared in schema")
+_UNDECLARED: Final = re.compile(
+    r"\bstatus\.(\w+)\S*: (?:field not declared in schema|Unsupported value)"
+)
 _REMEMBERED: Final = 60.0
 """Seconds after which a field is tried again: definitions are upgraded beside running operators."""
 
@@ -57,7 +60,7 @@ class Undeclared:
         names = ", ".join(f"status.{name}" for name in sorted(fields))
         text = (
             f"the CustomResourceDefinition of {raw.key.kind} is of an older release than the "
-            f"operator: it has no {names}, which the status lacks therefore; {_CURE}"
+            f"operator: it has no {names}, or not all values, which the status lacks; {_CURE}"
         )
         if self._told.get(raw.uid) == text:
             return None
@@ -89,7 +92,12 @@ async def fields_missing(client: KubeClient, wanted: Mapping[str, JsonObject]) -
 
 
 def _lacking(served: JsonObject, wanted: JsonObject, path: str) -> Iterator[str]:
-    """The paths of properties that only `wanted` has; below such a one none are listed."""
+    """The paths of properties that only `wanted` has, and what its enums have beyond the served
+    ones; below such a property none are listed.
+    """
+    values, others = served.get("enum"), wanted.get("enum")
+    if isinstance(values, list) and isinstance(others, list):
+        yield from (f"{path} {value}" for value in others if value not in values)
     items = mapping(wanted.get("items"))
     if items:
         yield from _lacking(mapping(served.get("items")), items, f"{path}[]")
