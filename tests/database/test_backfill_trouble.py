@@ -144,6 +144,18 @@ def test_a_trigger_that_undoes_the_update_ends_it(
 
 
 @pytest.mark.pg18only
+@pytest.mark.pg18only
+def test_a_join_that_has_several_rows_for_one_is_thought_of(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(TABLE + "CREATE TABLE o (tid int, x text); INSERT INTO o VALUES (7, 'p');")
+    database.psql("INSERT INTO o VALUES (7, 'q');")
+    files = migration("UPDATE t SET b = o.x FROM o WHERE o.tid = t.id", "keep=never")
+    code, reason, message = pgstrata.apply(declared("1", files), database.uri).said()
+    assert (code, reason) == (2, "VerificationFailed")
+    assert "do several rows of the other tables belong to one of this" in message
+
+
 def test_a_failure_that_is_no_rows_fault_names_the_statement(
     pgstrata: CommandLine, database: Database
 ) -> None:

@@ -226,6 +226,8 @@ class _Passes:
                 "does a trigger undo what is set, or does the application go on writing rows the "
                 f"old way, which nothing keeps right here{why}?"
             )
+        if self.shape.statement.others:
+            cause = f"do several rows of the other tables belong to one of this, or {cause}"
         return VerificationFailed(
             f"{self.step.place}: the backfill makes no progress: after {IDLE_PASSES} passes over "
             f"the table {wrong} rows are still to be changed; {cause}"
