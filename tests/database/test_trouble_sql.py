@@ -165,7 +165,7 @@ REFUSED = {
     "unknown-directive": second(
         "SELECT 1;\n§-- pgstrata: bach\nSELECT 2;", "unknown directive bach"
     ),
-    "batch-of-no-rows": second("§-- pgstrata: batch\nDROP TABLE a;", "for an UPDATE or a DELETE"),
+    "batch-of-no-rows": second("§-- pgstrata: batch\nDROP TABLE a;", "an UPDATE or a DELETE"),
     "batch-that-must-be-kept": second(
         "-- pgstrata: batch keep=always\n§UPDATE a SET id = random();", "random() is volatile"
     ),
@@ -174,7 +174,7 @@ REFUSED = {
     "contract-file": second("§SET ROLE boss;", "the role of the session", CONTRACT),
     "contract-file-groups": second("§BEGIN;\nDROP TABLE a;", "BEGIN without COMMIT", CONTRACT),
     "contract-file-directive": second(
-        "§-- pgstrata: batch\nINSERT INTO a VALUES (1);", "for an UPDATE or a DELETE", CONTRACT
+        "§-- pgstrata: batch\nINSERT INTO a VALUES (1);", "an UPDATE or a DELETE", CONTRACT
     ),
     "copy-without-end": second("§COPY a FROM STDIN;\n1\n2\n", "without a \\. line"),
 }
