@@ -16,8 +16,8 @@ from rich.text import Text
 
 from pgstrata.cli.apply import ExitCode
 from pgstrata.cli.cluster import cluster, read_resources
-from pgstrata.cli.display import result_console
 from pgstrata.cli.status import print_versions
+from pgstrata.cli.tables import result_console
 from pgstrata.core.errors import DatabaseNotFound, ResourceNotFound
 from pgstrata.core.names import LockedObject
 from pgstrata.engine.approvals import Approval, read_approvals

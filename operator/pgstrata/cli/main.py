@@ -15,7 +15,7 @@ import click
 
 from pgstrata import __version__
 from pgstrata.cli.apply import Applied, ApplyOptions, ExitCode, apply
-from pgstrata.cli.display import Display, result_console, result_table
+from pgstrata.cli.display import Display
 from pgstrata.cli.manifests import InvalidManifest, read_manifests
 from pgstrata.core.api_values import parse_duration
 from pgstrata.core.errors import (
@@ -123,6 +123,8 @@ def _print_result(applied: Applied, output: str) -> None:
         ]
         print(json.dumps({"resources": resources, "exitCode": int(applied.exit_code)}, indent=2))
     else:
+        from pgstrata.cli.tables import result_console, result_table  # noqa: PLC0415  rich is slow
+
         result_console().print(result_table(list(applied.resources)))
 
 

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pgstrata.cli.apply import ExitCode
-from pgstrata.cli.display import result_console
 from pgstrata.cli.file_store import FileStore
 from pgstrata.cli.manifests import Manifests
+from pgstrata.cli.tables import result_console
 from pgstrata.cli.url_databases import UrlDatabases
 from pgstrata.core.api_model import parse_spec
 from pgstrata.core.resource import ObjectKey, RawResource

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pgstrata.cli.apply import ExitCode, condition_of
 from pgstrata.cli.cluster import cluster, read_resources
-from pgstrata.cli.display import result_console, result_table
+from pgstrata.cli.tables import result_console, result_table
 from pgstrata.core.errors import DatabaseNotFound
 from pgstrata.core.names import LockedObject
 from pgstrata.core.resource import RawResource

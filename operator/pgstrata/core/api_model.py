@@ -24,6 +24,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError
 
 from pgstrata.core.api_values import ObjectName
+from pgstrata.core.attribute_docs import attribute_docs
 from pgstrata.core.errors import InvalidSpec
 
 GROUP = "pgstrata.dev"
@@ -101,7 +102,6 @@ class ApiModel(BaseModel):
         frozen=True,
         hide_input_in_errors=True,
         ignored_types=(CelRule,),
-        use_attribute_docstrings=True,
     )
 
     one_of: ClassVar[tuple[str, ...]] = ()
@@ -128,6 +128,9 @@ class ApiModel(BaseModel):
         cls, core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         schema = handler.resolve_ref_schema(handler(core))
+        for name, doc in attribute_docs(cls).items():
+            if name in cls.model_fields:
+                schema["properties"][cls.alias_of(name)]["description"] = doc
         rules = [rule.as_validation() for rule in cls.cel_rules()]
         for name in map(cls.alias_of, cls.immutable):
             rules.append(
