@@ -22,7 +22,7 @@ CONTROL_VERSION = 2
 MIN_READER = 1
 """The oldest control schema version whose operators can read what this one writes."""
 _LOCK_KEY = 7_163_402_951_688_310_401
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 30.0
 
 
