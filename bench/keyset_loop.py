@@ -19,16 +19,16 @@ _LAST = "select max(id) from orders where id > %s"
 def main(uri: str) -> None:
     """Run it to its end."""
     with psycopg.connect(uri, autocommit=True) as connection:
-        done = 0
-        while (end := _bound(connection, _BOUND, done) or _bound(connection, _LAST, done)) > 0:
+        done = ""
+        while end := _bound(connection, _BOUND, done) or _bound(connection, _LAST, done):
             text = f"{UPDATE} and id > %s and id <= %s"
             connection.execute(text.encode(), [done, end])
             done = end
 
 
-def _bound(connection: psycopg.Connection[tuple[object, ...]], query: str, done: int) -> int:
+def _bound(connection: psycopg.Connection[tuple[object, ...]], query: str, done: str) -> str:
     row = connection.execute(query.encode(), [done]).fetchone()
-    return int(str(row[0])) if row is not None and row[0] is not None else 0
+    return str(row[0]) if row is not None and row[0] is not None else ""
 
 
 if __name__ == "__main__":

@@ -17,15 +17,16 @@ from typing import ClassVar, LiteralString, Self
 
 import psycopg
 
-from bench.orders import ROWS
+from bench.orders import KEY, ROWS
 
 DEADLOCK = "40P01"
 _INSERT: LiteralString = (
-    "insert into orders (customer_id, placed_at, total, note) "
-    "values (1 + %s %% 20000, localtimestamp, 12.34, 'by older code')"
+    "insert into orders (id, customer_id, placed_at, total, note) "
+    "values (gen_random_uuid()::text, 1 + %s %% 20000, localtimestamp, 12.34, 'by older code')"
 )
-_CORRECT: LiteralString = "update orders set total = total + 1 where id = %s"
-_REMARK: LiteralString = "update orders set note = 'seen' where id = %s"
+_ID: LiteralString = KEY.format("%s")
+_CORRECT: LiteralString = f"update orders set total = total + 1 where id = {_ID}"
+_REMARK: LiteralString = f"update orders set note = 'seen' where id = {_ID}"
 
 
 @dataclass(slots=True)
