@@ -82,20 +82,18 @@ class BuildIndex:
 
     async def probe(self, work: Exclusive) -> bool:
         await settle(work, self.schema, self.entry.file, self.group)
-        name = await self._name(work.session)
-        return await self._decide(work.session, name, failed_builds=0) is Move.FINISHED
+        move, _ = await self._decide(work.session, failed_builds=0)
+        return move is Move.FINISHED
 
     async def execute(self, work: Exclusive, progress: Progress) -> None:
         """Raise Blocked when only a person can help: the name is taken, or builds keep failing."""
-        session = work.session
-        name = await self._name(session)
+        session, failed_builds = work.session, 0
+        move, name = await self._decide(session, failed_builds)
         # Before the journal says that an index of this name is ours to remove.
-        self._refuse(await self._decide(session, name, failed_builds=0), name, 0)
+        self._refuse(move, name, failed_builds)
         await start_step(work, self.entry, leftover_index(name))
         failpoint("index.started")
-        failed_builds = 0
-        while (move := await self._decide(session, name, failed_builds)) is not Move.FINISHED:
-            self._refuse(move, name, failed_builds)
+        while move is not Move.FINISHED:
             match move:
                 case Move.BUILD:
                     failpoint("index.before_build")
@@ -109,9 +107,12 @@ class BuildIndex:
                 case Move.WAIT_FOR_BUILDER:
                     await self._wait_for_builder(session, name, progress)
             progress.check()
+            move, name = await self._decide(session, failed_builds)
+            self._refuse(move, name, failed_builds)
 
     async def verify(self, work: Exclusive) -> None:
-        observed = await observe_index(work.session, await self._name(work.session))
+        name = self._name_beside(await self._table(work.session))
+        observed = await observe_index(work.session, name)
         if observed is None or not observed.is_valid:
             raise VerificationFailed(f"{self._place}: the index is not there or not valid")
 
@@ -154,13 +155,14 @@ class BuildIndex:
             )
         return table
 
-    async def _name(self, session: Session) -> IndexName:
+    def _name_beside(self, table: _Table) -> IndexName:
         """An index stands in the schema of its table."""
-        table = await self._table(session)
         return IndexName(table.schema, self.index_name)
 
-    async def _decide(self, session: Session, name: IndexName, failed_builds: int) -> Move:
+    async def _decide(self, session: Session, failed_builds: int) -> tuple[Move, IndexName]:
+        """Return what is to be done, and the name of what it is to be done with."""
         table = await self._table(session)
+        name = self._name_beside(table)
         observed = await observe_index(session, name)
         same = (
             observed is not None
@@ -168,9 +170,10 @@ class BuildIndex:
             and observed.table_oid == table.oid
             and await self._has_wanted_shape(session, table, observed)
         )
-        return next_move(
+        move = next_move(
             observed, table_oid=table.oid, has_wanted_shape=same, failed_builds=failed_builds
         )
+        return move, name
 
     async def _has_wanted_shape(
         self, session: Session, table: _Table, observed: ObservedIndex
