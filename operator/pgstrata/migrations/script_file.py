@@ -18,6 +18,7 @@ from pgstrata.pg.classify import classify
 from pgstrata.pg.script import (
     Comment,
     ItemKind,
+    Script,
     ScriptError,
     ScriptItem,
     checksum,
@@ -81,7 +82,10 @@ _DUMP_LIMIT = re.compile(
     r"SET (?:statement|lock|idle_in_transaction_session|transaction)_timeout = 0"
 )
 _KNOWN = frozenset({"no-transaction", "batch", "barrier", "allow"})
-_DIRECTIVE = re.compile(r"pgstrata:\s*(?P<word>[a-z-]+)(?P<rest>.*)", re.DOTALL)
+_DIRECTIVE = re.compile(r"pgstrata\s*:\s*(?P<word>[\w-]+)(?P<rest>.*)", re.DOTALL | re.IGNORECASE)
+_NO_COLON = re.compile(
+    rf"pgstrata\s+(?:{'|'.join(sorted(_KNOWN))})(?:\s+\w+\s*=.*)?", re.DOTALL | re.IGNORECASE
+)
 _SECTIONS = (
     (
         re.compile(r"^--\s*\+goose\s+Up\b.*$", re.MULTILINE | re.IGNORECASE),
@@ -106,6 +110,7 @@ def read_migration(file: str, text: str, name: FileName) -> MigrationFile:
     comments = [c for item in script.items for c in item.leading]
     words = _directives(file, [*comments, *script.trailing])
     _refuse_at_end(file, script.trailing)
+    _refuse_misplaced(file, section, script)
     is_dump = _DUMP_HEAD.search(section) is not None
     items = [item for item in script.items if not _is_ignored(item, is_dump=is_dump)]
     return MigrationFile(
@@ -197,6 +202,23 @@ def _refuse_at_end(file: str, comments: tuple[Comment, ...]) -> None:
             )
 
 
+def _refuse_misplaced(file: str, section: str, script: Script) -> None:
+    """A directive that nobody reads, or that is read as the next statement's, would let what it is
+    for run as if there were none.
+    """
+    lines = section.removeprefix("\ufeff").split("\n")
+    found = [c.line for c in script.asides if _DIRECTIVE.match(c.text)]
+    for comment in (c for item in script.items for c in item.leading):
+        match = _DIRECTIVE.match(comment.text)
+        if match and _is_batch(match) and not lines[comment.line - 1].lstrip().startswith("--"):
+            found.append(comment.line)
+    if found:
+        raise MigrationFailed(
+            f"{file}:{min(found)}:1: a directive is a line of its own above its statement: -- "
+            "pgstrata: ..."
+        )
+
+
 def _is_batch(match: re.Match[str]) -> bool:
     return match["word"] == "batch"
 
@@ -213,6 +235,8 @@ def _directives(file: str, comments: list[Comment]) -> set[str]:
     words = set()
     for comment in comments:
         match = _DIRECTIVE.match(comment.text)
+        if _NO_COLON.fullmatch(comment.text):
+            raise MigrationFailed(f"{file}:{comment.line}:1: a directive is -- pgstrata: <word>")
         if match is None:
             continue
         if match["word"] not in _KNOWN:

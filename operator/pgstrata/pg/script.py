@@ -9,6 +9,7 @@ they are, and backslash commands come out as META items, for the caller to refus
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -71,6 +72,8 @@ class Script:
 
     items: tuple[ScriptItem, ...]
     trailing: tuple[Comment, ...]
+    asides: tuple[Comment, ...]
+    """Comments within statements, and `/* */` anywhere: no directives live there."""
 
 
 def split_script(text: str) -> tuple[ScriptItem, ...]:
@@ -112,6 +115,7 @@ class _Splitter:
         self._line_start = 0
         self._items: list[ScriptItem] = []
         self._comments: list[Comment] = []
+        self._asides: list[tuple[int, str]] = []
         self._reset()
 
     def _reset(self) -> None:
@@ -133,14 +137,14 @@ class _Splitter:
         except Unterminated as error:
             raise self._error(str(error), error.start) from error
         self._finish_statement()
-        return Script(tuple(self._items), tuple(self._comments))
+        return Script(tuple(self._items), tuple(self._comments), tuple(self._placed_asides()))
 
     def _see(self, token: Token) -> None:
         kind = token.kind
         if kind is TokenKind.LINE_COMMENT:
             self._note_comment(token)
         elif kind is TokenKind.BLOCK_COMMENT:
-            return
+            self._note_aside(token)
         elif kind is TokenKind.BACKSLASH:
             self._take_meta(token.start)
         elif kind is TokenKind.SEMICOLON and self._depth == 0 and not self._bodies.is_open:
@@ -166,6 +170,19 @@ class _Splitter:
         if self._start is None:
             line, _ = self._place(token.start)
             self._comments.append(Comment(token.text.removeprefix("--").strip(), line))
+        else:
+            self._note_aside(token)
+
+    def _note_aside(self, token: Token) -> None:
+        text = self._text[token.start : self._scanner.position]
+        self._asides.append((token.start, text.strip("-/* \t\r\f\v\n")))
+
+    def _placed_asides(self) -> Iterator[Comment]:
+        line, counted_to = 1, 0
+        for start, text in self._asides:
+            line += self._text.count("\n", counted_to, start)
+            counted_to = start
+            yield Comment(text, line)
 
     def _take_meta(self, start: int) -> None:
         """A backslash command takes its line, and ends an open statement as \\g does."""

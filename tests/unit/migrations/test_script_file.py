@@ -69,11 +69,29 @@ def test_a_section_keeps_the_lines_of_its_file() -> None:
         ("-- pgstrata: batch\nWITH x AS (SELECT 1) UPDATE t SET a = 1;", "1_a.sql:1:1.*sub-select"),
         ("-- pgstrata: batch\nUPDATE t\nSET a = 1 WHER b;", '1_a.sql:3:11: .*"WHER" .*42601'),
         ("SELECT 1;\n-- pgstrata: no-transactions", "1_a.sql:2:1: unknown directive"),
+        ("-- pgstrata: Batch\nUPDATE t SET a = 1;", "1_a.sql:1:1: unknown directive Batch"),
+        ("-- pgstrata batch key=id\nUPDATE t SET a = 1;", "1_a.sql:1:1: a directive is -- pgst"),
+        ("-- PGSTRATA: batch keys=id\nUPDATE t SET a = 1;", "1_a.sql:1:1.*keys=id is none of"),
+        ("SELECT 1;\nUPDATE t\n-- pgstrata: batch\nSET a = 1;", "1_a.sql:3:1.*above its statement"),
+        ("UPDATE t SET a = 1 -- pgstrata: batch\n;", "1_a.sql:1:1.*above its statement"),
+        ("SELECT 1; -- pgstrata: batch\nUPDATE t SET a = 1;", "1_a.sql:1:1.*above its statement"),
+        ("UPDATE t /* pgstrata: batch */ SET a = 1;", "1_a.sql:1:1.*above its statement"),
+        ("\n/* pgstrata: batch */ UPDATE t SET a = 1;", "1_a.sql:2:1.*above its statement"),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_its_place(text: str, says: str) -> None:
     with pytest.raises(MigrationFailed, match=says):
         file("1_a.sql", text)
+
+
+def test_words_that_only_look_like_directives_are_let_be() -> None:
+    read = file(
+        "1_a.sql",
+        "-- pgstrata batches are small\n-- see pgstrata: batch\n/* as pgstrata: batch does */\n"
+        "COPY t FROM stdin;\n-- pgstrata: batch\n/* pgstrata: batch\n\\.\n"
+        "DO $$ begin -- pgstrata: batch\n end $$;\nSELECT '/* pgstrata: batch';",
+    )
+    assert [s.batch for s in read.statements] == [None, None, None]
 
 
 def test_what_pg_dump_frames_its_scripts_with_is_passed_over() -> None:
