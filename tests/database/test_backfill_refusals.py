@@ -41,6 +41,11 @@ REFUSED = {
     "an unknown column": ("key=id", "UPDATE t SET nope = a", 'column "nope" of relation "t" does'),
     "an unknown table": ("key=id", "UPDATE nope SET b = a", 'relation "nope" does not exist'),
     "a wrong type": ("key=id", "UPDATE t SET part = a", "is of type integer but expression is"),
+    "its own table": (
+        "",
+        "UPDATE t SET part = (SELECT max(x.part) + 1 FROM public.t AS x)",
+        "reads part from other rows of public.t, which it sets",
+    ),
     "always, and volatile": (
         "keep=always",
         "UPDATE t SET token = gen_random_uuid() WHERE token IS NULL",
@@ -195,6 +200,21 @@ def test_a_trigger_that_sets_what_is_read_makes_one_of_ours_impossible(
         assert "no trigger keeps rows right that are written meanwhile: trigger touch may" in said
     else:
         assert "a temporary trigger keeps rows right" in said
+
+
+@pytest.mark.pg18only
+def test_a_key_whose_text_is_not_the_key_is_refused(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(
+        "CREATE TABLE f (id float8 PRIMARY KEY, n int DEFAULT 0);"
+        "INSERT INTO f SELECT i / 3.0 FROM generate_series(1, 20) AS i"
+    )
+    text = "SET extra_float_digits = 0;\n-- pgstrata: batch\nUPDATE f SET n = n + 1;"
+    documents = [managed_database(), schema_version("1", {"1_f.migrate.sql": text})]
+    code, reason, message = pgstrata.apply(documents, database.uri).said()
+    assert (code, reason) == (2, "MigrationFailed")
+    assert message.startswith("1_f.migrate.sql:3:1: row id=6.66666666666667: the key's text is not")
 
 
 ROLE = """

@@ -18,8 +18,9 @@ from pgstrata.migrations.backfill.table import BackfillTable, KeyColumn, NoKey
 from pgstrata.migrations.backfill.volatility import steadiness
 from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement, row
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
-from pgstrata.pg.quoting import quoted, quoted_relation
-from pgstrata.pg.session import Session
+from pgstrata.pg.quoting import literal, quoted, quoted_relation
+from pgstrata.pg.self_reads import self_reads
+from pgstrata.pg.session import Session, verbatim
 
 _UNKNOWN_NAMES = frozenset({"42703", "42P01", "42883", "42704", "3F000", "42P02"})
 """Undefined column, table, function, object, schema."""
@@ -92,6 +93,7 @@ async def read_shape(
             f"while they are counted off; name another unique key of {table.table} by key=<columns>"
         )
     await _refuse_unknown_names(session, statement)
+    await _refuse_reading_itself(session, statement, table)
     steady = await steadiness(session, statement)
     reader = _Reader(session, statement, table)
     is_plain = statement.expressions is not None and not await reader.reads_its_targets()
@@ -150,6 +152,23 @@ async def _refuse_unknown_names(session: Session, statement: BatchStatement) -> 
         if error.sqlstate in _UNKNOWN_NAMES:
             raise Undecided(error.message) from error
         raise MigrationFailed(error.message) from error
+
+
+async def _refuse_reading_itself(
+    session: Session, statement: BatchStatement, table: BackfillTable
+) -> None:
+    """A batch would read what those before it have set, and a second pass all of it."""
+    if statement.is_delete:
+        return
+    for ref in self_reads(statement.parsed.node, statement.targets):
+        name = literal(quoted_relation(ref))
+        rows = await session.rows_of(verbatim(f"SELECT to_regclass({name})::oid::bigint"))
+        if rows == [(table.oid,)]:
+            raise MigrationFailed(
+                f"the statement reads {', '.join(statement.targets)} from other rows of "
+                f"{table.table}, which it sets: a batch would read what batches before it have "
+                "set; run it without the directive, or let it read a copy"
+            )
 
 
 async def _can_be_parsed(session: Session, text: str) -> bool:
