@@ -1,6 +1,7 @@
 -- The table that a backfill's statement names: its columns, and the unique key to go by.
 -- keys: the columns asked for; empty: the primary key. The key's columns come in the index's order,
--- with their types as a cast can name them. Locks: none beyond the catalog's.
+-- with their types as a cast can name them, and their collations where not those of the types.
+-- Locks: none beyond the catalog's.
 -- Called by: migrations/backfill/shape.py.
 select
     c.oid::bigint as oid,
@@ -36,10 +37,18 @@ inner join pg_namespace as n on c.relnamespace = n.oid
 left join lateral (
     select
         array_agg(a.attname::text order by u.position) as columns,
-        array_agg(format_type(a.atttypid, -1) order by u.position) as types
+        array_agg(
+            format_type(a.atttypid, -1)
+            || coalesce(' collate ' || quote_ident(o.nspname) || '.' || quote_ident(l.collname), '')
+            order by u.position
+        ) as types
     from pg_index as i
     cross join lateral unnest(i.indkey::smallint []) with ordinality as u (attnum, position)
     inner join pg_attribute as a on i.indrelid = a.attrelid and u.attnum = a.attnum
+    inner join pg_type as y on a.atttypid = y.oid
+    -- a domain's own collation would contradict that of its column
+    left join pg_collation as l on a.attcollation = l.oid and a.attcollation <> y.typcollation
+    left join pg_namespace as o on l.collnamespace = o.oid
     where
         i.indrelid = c.oid
         and i.indisunique and i.indisvalid and i.indimmediate

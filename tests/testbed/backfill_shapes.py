@@ -92,6 +92,20 @@ SHAPES: Mapping[str, Shape] = {
         keeps=False,
         before="SET TimeZone = 'Europe/Berlin'; SET DateStyle = 'SQL, DMY';",
     ),
+    "another_collation": Shape(
+        'CREATE DOMAIN word AS text COLLATE "C";'
+        + _keyed('word COLLATE "de-x-icu"', "chr(64 + i)"),
+        _SET,
+        _DONE,
+        "size=3 keep=never",
+        keeps=False,
+    ),
+    "no_search_path": Shape(
+        _PLAIN,
+        "UPDATE no_search_path.t SET b = upper(a) WHERE b IS NULL",
+        _DONE,
+        before="SELECT pg_catalog.set_config('search_path', '', false);",
+    ),
     "floats": Shape(
         _keyed("float8", "i / 3.0"), f"{_SET}", _DONE, "size=1 keep=never", keeps=False
     ),
@@ -174,6 +188,16 @@ SHAPES: Mapping[str, Shape] = {
         filled("id int PRIMARY KEY, a float8, b real, c timestamp(0)", "i, i / 3.0, NULL, NULL"),
         "UPDATE t SET b = a / 7, c = '2026-01-01'::timestamp + a * interval '1 s'",
         "(SELECT bool_and(b = (a / 7)::real AND c IS NOT NULL) FROM t)",
+    ),
+    "equal_and_not_the_same": Shape(
+        "CREATE COLLATION blind (provider=icu, locale='und-u-ks-level2', deterministic=false);"
+        + filled(
+            "id int PRIMARY KEY, a text, b text COLLATE blind, c numeric, d interval, e box",
+            "i, 'a' || i, 'A' || i, 1.5, '30 days', '(0,0),(1,4)'",
+        ),
+        "UPDATE t SET b = a, c = 1.50, d = '1 mon', e = '(0,0),(2,2)'",
+        """(SELECT bool_and(a = b COLLATE "C" AND c::text = '1.50' AND d::text = '1 mon'"""
+        " AND e::text = '(2,2),(0,0)') FROM t)",
     ),
     "jsonb": Shape(
         filled("id int PRIMARY KEY, a text, b jsonb", "i, 'a' || i, NULL"),

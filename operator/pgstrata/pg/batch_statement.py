@@ -104,7 +104,7 @@ class BatchStatement:
     def changes(self, types: Sequence[str]) -> str:
         """Return the condition that a row would be another one after the statement."""
         wanted = [cast(e, t) for e, t in zip(self.expressions or (), types, strict=True)]
-        return f"{row(self.columns(self.targets))} IS DISTINCT FROM {row(wanted)}"
+        return differs(self.columns(self.targets), wanted)
 
     @property
     def tables(self) -> str:
@@ -124,6 +124,14 @@ def cast(expression: str, type_: str) -> str:
 def row(expressions: Sequence[str]) -> str:
     """Return a row constructor."""
     return f"ROW({', '.join(expressions)})"
+
+
+def differs(some: Sequence[str], others: Sequence[str]) -> str:
+    """Return the condition that rows of values are not the very same.
+
+    Not what their types call equal: `'A' = 'a'` of citext, `1.0 = 1.00`, boxes of the same size.
+    """
+    return f"{row(some)}::record OPERATOR(pg_catalog.*<>) {row(others)}::record"
 
 
 def where(conditions: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from pgstrata.pg.batch_statement import (
     BatchStatement,
     cast,
     conjunction,
+    differs,
     row,
     where,
 )
@@ -80,14 +81,16 @@ class KeepRule:
         Its settings are those of the backfill's session, where they may decide what is set.
 
         Args:
-            search_path: as the session shows it; pg_temp is put last, whoever may write there.
+            search_path: as the session shows it, perhaps empty; pg_temp is put last, whoever may
+                write there.
         """
+        path = f"{search_path}, pg_temp" if search_path else "pg_temp"
         settings = "".join(f" SET {setting} FROM CURRENT" for setting in _DECIDING)
         body = self._body()
         tag = _TAG if _TAG not in body else "$pgstrata_keep$"
         return (
             f"CREATE OR REPLACE FUNCTION {quoted('pgstrata', name)}() RETURNS trigger\n"
-            f"LANGUAGE plpgsql SECURITY DEFINER SET search_path = {search_path}, pg_temp{settings} "
+            f"LANGUAGE plpgsql SECURITY DEFINER SET search_path = {path}{settings} "
             f"AS {tag}\n{body}{tag}"
         )
 
@@ -118,7 +121,7 @@ begin
         end if;
         return NEW;
     end if;
-    if ({row(self._of("NEW"))}) IS DISTINCT FROM ({row(self._of("OLD"))}) then
+    if {differs(self._of("NEW"), self._of("OLD"))} then
         return NEW;  -- the application has set it itself
     end if;
     if wanted.applies then

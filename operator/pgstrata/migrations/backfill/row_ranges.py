@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pgstrata.core.errors import MigrationFailed
 from pgstrata.migrations.backfill.cursor import BY_BLOCKS, Position
 from pgstrata.migrations.backfill.shape import BackfillShape
 from pgstrata.pg.batch_statement import BatchStatement
@@ -24,6 +25,10 @@ _USUAL_ROWS = 100.0
 _ROWS = "pgstrata_rows"
 _LOW, _HIGH = "pgstrata:low:{}", "pgstrata:high:{}"
 _MARK = re.compile(r"'pgstrata:(low|high):(\d+)'")
+
+
+class InexactKey(MigrationFailed):
+    """Under the session's settings the text of a key is read as another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +239,23 @@ class KeyRanges:
 
     async def _key(self, where: str, direction: str, limit: str) -> Position | None:
         order = ", ".join(f"{_ROWS}.{quoted(c.name)} {direction}" for c in self.shape.key)
+        texts = ", ".join(f"{_ROWS}.{quoted(c.name)}::text::{c.type}" for c in self.shape.key)
         rows = await self.session.rows_of(
             verbatim(
-                f"SELECT {_key_text(self.shape)} FROM {_source(self.shape)} {where}"
-                f"ORDER BY {order} {limit}"
+                f"SELECT {_key_text(self.shape)}, {self._row(_ROWS)} = ({texts}) "
+                f"FROM {_source(self.shape)} {where}ORDER BY {order} {limit}"
             )
         )
-        return tuple(map(str, rows[0])) if rows else None
+        if not rows:
+            return None
+        *values, is_exact = rows[0]
+        if not is_exact:
+            raise InexactKey(
+                f"row {_named(self.shape, tuple(values))}: the key's text is not the key, so that "
+                "rows cannot be counted off by it; leave extra_float_digits, DateStyle and TimeZone"
+                " as PostgreSQL has them, or name another unique key by key=<columns>"
+            )
+        return tuple(map(str, values))
 
     def statement(self, position: Position | None, end: Position) -> Verbatim:
         return self._put(position, end, skips=False)

@@ -30,7 +30,7 @@ from pgstrata.migrations.backfill.keep_trigger import ensure_keep
 from pgstrata.migrations.backfill.pace import Pace
 from pgstrata.migrations.backfill.progress import BackfillProgress
 from pgstrata.migrations.backfill.resume import goes_on, refusal, trust
-from pgstrata.migrations.backfill.row_ranges import Extent, Ranges, extent, ranges_of
+from pgstrata.migrations.backfill.row_ranges import Extent, InexactKey, Ranges, extent, ranges_of
 from pgstrata.migrations.backfill.shape import BackfillShape, read_shape
 from pgstrata.migrations.groups import Group
 from pgstrata.migrations.journal import Entry, finish_step, start_step
@@ -69,6 +69,8 @@ class RunBackfill:
         failpoint("backfill.kept")
         try:
             await _Passes(self, work, progress, shape).run()
+        except InexactKey as error:
+            raise MigrationFailed(f"{self.place}: {error.message}") from error
         except StatementFailed as error:
             error.position = None  # in a text that the file does not have
             file, first, standing = self.entry.file, self.group.first, self.entry.first_statement

@@ -43,7 +43,7 @@ class BackfillTable:
 
 @dataclass(frozen=True, slots=True)
 class KeyColumn:
-    """A column of the key, with its type as a cast names it."""
+    """A column of the key, with its type as a cast names it, and maybe a collation behind it."""
 
     name: str
     type: str
