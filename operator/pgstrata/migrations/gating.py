@@ -19,6 +19,7 @@ from pgstrata.pg.classification import StatementKind
 
 LARGE_BYTES = 100 * 1024 * 1024
 _REWRITING = frozenset({StatementKind.CLUSTER, StatementKind.VACUUM, StatementKind.REFRESH})
+_SETTINGS = frozenset({StatementKind.SET, StatementKind.RESET})
 _INDEXING = frozenset(
     {
         StatementKind.CREATE_INDEX,
@@ -82,7 +83,12 @@ def _may_be_gated(statement: FileStatement) -> bool:
 def _parts(version: SourceVersion, phase: Phase) -> Iterator[str]:
     for file in version.of_phase(phase):
         yield file.file
+        settings: list[str] = []  # they decide which table a name is
         for statement in file.statements:
             if phase is Phase.CONTRACT or _may_be_gated(statement):
+                yield from settings
+                settings.clear()
                 yield statement.checksum
                 yield str(statement.batch or "")
+            elif statement.what.kind in _SETTINGS:
+                settings.append(statement.checksum)

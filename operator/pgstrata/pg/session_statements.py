@@ -5,12 +5,13 @@ journal's transaction, drops the operator's advisory lock, or changes the identi
 limits under which its session works.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from pgstrata.pg.classification import Classification, Effects, Setting, StatementKind
+from pgstrata.pg.classification import Classification, Setting, StatementKind
 from pgstrata.pg.lock_modes import LockMode, TableLock
 from pgstrata.pg.query_effects import Call, function_call, query_effects, relation_ref
 from pgstrata.pg.relation_ddl import LOCKS_UNKNOWN, as_classification
@@ -147,8 +148,22 @@ def copy(statement: Any) -> Classification:
     return Classification(StatementKind.COPY_IN, locks=locks)
 
 
-def do_block(_statement: Any) -> Classification:
-    return Classification(StatementKind.DO_BLOCK, hazards=(f"{LOCKS_UNKNOWN}: opaque block",))
+_DESTROYS = re.compile(
+    r"\b(?:drop\s+(?:table|column|schema|type|domain|sequence|materialized|owned|extension|foreign)"
+    r"|truncate|delete\s+from)\b",
+    re.IGNORECASE,
+)
+
+
+def do_block(statement: Any) -> Classification:
+    """Opaque; but that it says DROP TABLE can be read, also in texts that it runs."""
+    nodes: Iterator[Any] = walk(statement)
+    texts = [node.sval for node in nodes if node_type(node) == "String"]
+    return Classification(
+        StatementKind.DO_BLOCK,
+        is_destructive=any(_DESTROYS.search(text) is not None for text in texts),
+        hazards=(f"{LOCKS_UNKNOWN}: opaque block",),
+    )
 
 
 def call_procedure(_statement: Any) -> Classification:
@@ -160,7 +175,7 @@ def call_procedure(_statement: Any) -> Classification:
 def prepare(statement: Any) -> Classification:
     """PREPARE, DECLARE CURSOR: analysed at once, so the locks of the query are taken."""
     effects = query_effects(statement.query)
-    return as_classification(Effects(effects.locks), StatementKind.SESSION)
+    return as_classification(effects, StatementKind.SESSION)
 
 
 def execute(_statement: Any) -> Classification:

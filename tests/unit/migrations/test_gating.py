@@ -65,6 +65,11 @@ def hash_of_phase(
         "DROP OWNED BY somebody",
         BATCH.format(100),
         "SELECT 1; DROP TABLE t; SELECT 2",
+        "PREPARE p AS DELETE FROM t; EXECUTE p",
+        "DO $$ begin drop table t; end $$",
+        "DO LANGUAGE plpgsql 'begin execute format(''TRUNCATE %I'', ''t''); end'",
+        "DO $$ begin execute 'ALTER TABLE t ' || 'DROP COLUMN a'; end $$",
+        "DO $$ begin delete\tfrom t; end $$",
     ],
 )
 def test_what_destroys_is_gated_in_every_phase_whatever_its_size(sql: str) -> None:
@@ -104,6 +109,7 @@ def test_what_goes_over_a_table_while_writers_wait_is_gated_from_100_mb_on(sql: 
         "DROP INDEX t_a",
         "DROP VIEW v",
         "DROP FUNCTION f()",
+        "DO $$ begin drop index t_a; raise notice 'deleted'; end $$",
     ],
 )
 def test_what_destroys_nothing_and_lets_writers_go_on_is_never_gated_before_contract(
@@ -134,6 +140,17 @@ def test_the_hash_of_an_earlier_phase_covers_what_is_gated_and_nothing_else() ->
     assert hash_of_phase("CREATE TABLE u (); DROP TABLE t; SELECT 1;", "expand") == drop
     assert hash_of_phase("-- why\nDROP TABLE t;", "expand") == drop
     assert hash_of_phase("DROP TABLE t; TRUNCATE u;", "expand") != drop
+
+
+@pytest.mark.parametrize(
+    "setting", ["SET search_path = {}", "SELECT set_config('search_path', '{}', false)"]
+)
+def test_the_hash_covers_settings_that_decide_which_table_a_name_is(setting: str) -> None:
+    one, other = setting.format("one"), setting.format("other")
+    drop = hash_of_phase(f"{one}; DROP TABLE t;", "expand")
+    assert hash_of_phase(f"{other}; DROP TABLE t;", "expand") != drop
+    assert hash_of_phase(f"{one}; {other}; DROP TABLE t;", "expand") != drop
+    assert hash_of_phase(f"{one}; DROP TABLE t; {other};", "expand") == drop
 
 
 def planned(found: MigrationSource, journal: Journal, size: int = 0) -> VersionPlan:
