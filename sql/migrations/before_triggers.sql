@@ -1,5 +1,5 @@
 -- Row triggers that may change a row before it is written, with the text that they run and the
--- columns whose UPDATE they are for. Locks: none. Called by: migrations/backfill/keep_rule.py.
+-- columns whose UPDATE they are for; those of partitions too. Locks: none. Called by: migrations/backfill/keep_rule.py.
 select
     t.tgname::text as name,
     l.lanname::text as language,
@@ -14,7 +14,13 @@ from pg_trigger as t
 inner join pg_proc as p on t.tgfoid = p.oid
 inner join pg_language as l on p.prolang = l.oid
 where
-    t.tgrelid = %(oid)s::bigint::oid
+    (
+        t.tgrelid = %(oid)s::bigint::oid
+        or (
+            t.tgparentid = 0 -- else it is the parent's
+            and t.tgrelid in (select p.relid from pg_partition_tree(%(oid)s::bigint::oid) as p)
+        )
+    )
     and not t.tgisinternal
     and t.tgenabled <> 'D'
     and t.tgtype & 3 = 3 -- row level, before

@@ -90,7 +90,8 @@ class Names:
             tables = self.tables_of(statement)
             touched = [one for one in kept if one.table in tables]
             what = statement.what
-            if not touched or not (what.is_destructive or what.rewrites):
+            is_rename = what.kind is StatementKind.DDL and self.moves(statement, list(tables))
+            if not touched or not (what.is_destructive or what.rewrites or is_rename):
                 continue
             for verb, column in _columns_changed(statement):
                 for one in touched:
@@ -145,8 +146,10 @@ def standing(source: MigrationSource, journal: Journal) -> list[KeptTrigger]:
 
 
 def _columns_changed(statement: FileStatement) -> Iterator[tuple[str, str]]:
-    """Yield what ALTER TABLE does to which column, where a trigger would stop it."""
+    """Yield what ALTER TABLE does to which column, where a trigger would stop it, or be stopped."""
     parsed = parse_statement(statement.text)
+    if parsed.kind == "rename_stmt" and enum_name(parsed.node, "rename_type") == "OBJECT_COLUMN":
+        yield "renames", parsed.node.subname
     if parsed.kind != "alter_table_stmt":
         return
     for command in (node.alter_table_cmd for node in parsed.node.cmds):
