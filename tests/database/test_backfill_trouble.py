@@ -144,6 +144,17 @@ def test_a_trigger_that_undoes_the_update_ends_it(
 
 
 @pytest.mark.pg18only
+@pytest.mark.parametrize("options", ["", "keep=never"])
+def test_rows_that_are_set_to_what_they_are_are_told_of(
+    pgstrata: CommandLine, database: Database, options: str
+) -> None:
+    database.psql(TABLE + "UPDATE t SET a = NULL WHERE id IN (7, 300);")
+    files = migration("UPDATE t SET b = upper(a) WHERE b IS NULL", options)
+    ended = pgstrata.apply(declared("1", files), database.uri)
+    assert ended.said()[:2] == (0, "Succeeded")
+    assert "WHERE still holds for 2 rows: the statement sets b to what it is" in ended.stderr
+
+
 @pytest.mark.pg18only
 def test_a_join_that_has_several_rows_for_one_is_thought_of(
     pgstrata: CommandLine, database: Database

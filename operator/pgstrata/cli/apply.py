@@ -7,11 +7,10 @@ a loop of its own; the command ends when every one is Ready or Stalled, or when 
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from pgstrata.cli.file_store import FileStore, SystemClock
+from pgstrata.cli.file_store import FileStore, Listener, SystemClock, WarningListener
 from pgstrata.cli.kinds import HANDLERS
 from pgstrata.cli.manifests import Manifests
 from pgstrata.cli.url_databases import UrlDatabases
@@ -70,10 +69,13 @@ class ApplyOptions:
 
 
 async def apply(
-    manifests: Manifests, options: ApplyOptions, on_status: Callable[[RawResource], None]
+    manifests: Manifests,
+    options: ApplyOptions,
+    on_status: Listener,
+    on_warning: WarningListener,
 ) -> Applied:
     """Reconcile until done; SIGINT and SIGTERM stop at the next boundary, a second one at once."""
-    store = FileStore(manifests, on_status)
+    store = FileStore(manifests, on_status, on_warning)
     databases: Databases = (
         UrlDatabases(store, options.database_url)
         if options.database_url is not None

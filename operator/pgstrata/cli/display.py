@@ -16,6 +16,7 @@ class Display:
     def __init__(self) -> None:
         self._states: dict[ObjectKey, RawResource] = {}
         self._said: dict[ObjectKey, tuple[str, str]] = {}
+        self._warned: set[tuple[ObjectKey, str]] = set()
         self._live = None
         if sys.stderr.isatty():
             from pgstrata.cli.tables import LiveTable  # noqa: PLC0415  rich is slow to start
@@ -37,3 +38,16 @@ class Display:
         if self._said.get(raw.key) != said:
             self._said[raw.key] = said
             print(f"{raw.key}: {said[0]}: {said[1]}", file=sys.stderr, flush=True)
+
+    def warn(self, key: ObjectKey, reason: str, message: str) -> None:
+        """Show a warning once, unless the status says it."""
+        state = self._states.get(key)
+        is_said = state is not None and condition_of(state, "Ready")["message"] == message
+        if is_said or (key, message) in self._warned:
+            return
+        self._warned.add((key, message))
+        text = f"{key}: {reason}: {message}"
+        if self._live:
+            self._live.say(text)
+        else:
+            print(text, file=sys.stderr, flush=True)

@@ -13,15 +13,24 @@ from pgstrata.cli.manifests import Manifests
 from pgstrata.core.resource import ObjectKey, RawResource
 
 Listener = Callable[[RawResource], None]
+WarningListener = Callable[[ObjectKey, str, str], None]
+"""Told of a resource, the reason and the message."""
+
+
+def _nobody(_key: ObjectKey, _reason: str, _message: str) -> None:
+    """Where no warnings are shown."""
 
 
 class FileStore:
     """Holds the resources of one run of the command line."""
 
-    def __init__(self, manifests: Manifests, on_status: Listener) -> None:
+    def __init__(
+        self, manifests: Manifests, on_status: Listener, on_warning: WarningListener = _nobody
+    ) -> None:
         self._resources = dict(manifests.resources)
         self._manifests = manifests
         self._on_status = on_status
+        self._on_warning = on_warning
 
     @property
     def resources(self) -> tuple[RawResource, ...]:
@@ -48,7 +57,9 @@ class FileStore:
     async def record_event(
         self, raw: RawResource, *, warning: bool, reason: str, message: str
     ) -> None:
-        """Transitions are shown by their status already."""
+        """Transitions are shown by their status already; who shows warnings knows which."""
+        if warning:
+            self._on_warning(raw.key, reason, message)
 
     async def ensure_finalizer(self, raw: RawResource) -> None:
         """A file is not deleted through us."""

@@ -110,7 +110,7 @@ def apply_command(
     with display.running():
         hashes = frozenset(word for given in approve for word in given.split(",") if word)
         options = ApplyOptions(database_url, take_over, timeout, hashes, ignore_windows)
-        applied = _run(apply(manifests, options, display.show))
+        applied = _run(apply(manifests, options, display.show, display.warn))
     _print_result(applied, output)
     sys.exit(applied.exit_code)
 

@@ -26,6 +26,10 @@ class LiveTable(Live):
         """Draw it anew."""
         self.update(_running_table(resources), refresh=True)
 
+    def say(self, text: str) -> None:
+        """Print a line above it, which stays."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
 
 def _running_table(resources: list[RawResource]) -> Table:
     """Return what is going on: name, reason, a bar where there are figures, and the message."""

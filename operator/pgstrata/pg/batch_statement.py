@@ -94,12 +94,13 @@ class BatchStatement:
 
         Args:
             types: the targets' types. With them rows are left out whose targets are already what
-                they would be set to; the value is compared as the column would hold it.
+                they would be set to, and a second column counts all for which WHERE holds; the
+                value is compared as the column would hold it.
         """
-        conditions = list(self.conditions)
+        counts = "count(*)"
         if types is not None and self.expressions:
-            conditions.append(self.changes(types))
-        return f"SELECT count(*) FROM {self.tables}{where(conditions)}"
+            counts = f"count(*) FILTER (WHERE {self.changes(types)}), count(*)"
+        return f"SELECT {counts} FROM {self.tables}{where(self.conditions)}"
 
     def changes(self, types: Sequence[str]) -> str:
         """Return the condition that a row would be another one after the statement."""

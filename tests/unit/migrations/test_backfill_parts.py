@@ -116,7 +116,9 @@ def shape(text: str = "UPDATE t SET b = 1", *, columns: Sequence[str] = ("id",))
         types,
     )
     key = tuple(KeyColumn(column, "int") for column in columns)
-    return BackfillShape(read_batch_statement(text), table, key, "SELECT 0", None, None, None)
+    return BackfillShape(
+        read_batch_statement(text), table, key, "SELECT 0", False, None, None, None
+    )
 
 
 NOBODY = cast(Session, None)

@@ -38,8 +38,11 @@ class BackfillShape:
     table: BackfillTable
     key: tuple[KeyColumn, ...]
     violations: str | None
-    """Counts the rows that are still to be changed; None: it cannot be said, since doing the
-    statement to a row twice is not the same as once. Each row is then taken exactly once."""
+    """Counts the rows that are still to be changed, and perhaps those for which WHERE holds; None:
+    it cannot be said, since doing the statement to a row twice is not the same as once. Each row is
+    then taken exactly once."""
+    has_guards: bool
+    """Its WHERE looks at what it sets: a row for which it holds in the end is as it was."""
     only: str | None
     """A condition beside the statement's own: where none of those looks at the targets, rows that
     are right already would be written again in each pass."""
@@ -102,7 +105,8 @@ async def read_shape(
     if statement.targets and violations is not None and not await reader.guards():
         only = statement.changes(table.types_of(statement.targets))
     keep, refusal = await _keep(reader, options, step, is_plain=is_plain, volatile=steady.volatile)
-    return BackfillShape(statement, table, key, violations, only, keep, refusal)
+    has_guards = bool(statement.targets and await reader.guards())
+    return BackfillShape(statement, table, key, violations, has_guards, only, keep, refusal)
 
 
 async def _violations(reader: "_Reader", *, is_plain: bool, is_steady: bool) -> str | None:

@@ -118,6 +118,8 @@ class _Passes:
     work: Exclusive
     progress: Progress
     shape: BackfillShape
+    matching: int = 0
+    """Rows for which a WHERE that looks at what is set held when it was counted last."""
 
     async def run(self) -> None:
         session, entry, options = self.work.session, self.step.entry, self.step.options
@@ -144,6 +146,7 @@ class _Passes:
             changed = await batches.run_pass(cursor)
             wrong = await self._wrong(report)
             if not wrong:
+                await self._tell_of_what_stays()
                 return
             is_idle = cursor.remaining is not None and wrong >= cursor.remaining
             who = await holders_of(self.work, self.shape) if is_idle and not changed else ""
@@ -202,12 +205,23 @@ class _Passes:
         await report.say("counting the rows that are left")
         await session.limit(StatementClass.SCAN)
         try:
-            [(count,)] = await session.rows_of(verbatim(self.shape.violations))
+            [(count, *matching)] = await session.rows_of(verbatim(self.shape.violations))
         finally:
             if session.is_open:
                 await session.limit(StatementClass.LOOK)
         failpoint("backfill.counted")
+        self.matching = int(str(matching[0])) if matching and self.shape.has_guards else 0
         return int(str(count))
+
+    async def _tell_of_what_stays(self) -> None:
+        """Rows that its WHERE would find again are done, but hardly as was meant."""
+        if self.matching:
+            what = ", ".join(self.shape.statement.targets)
+            text = (
+                f"{self.step.place}: WHERE still holds for {self.matching} rows: the statement sets"
+                f" {what} to what it is; where a contract demands more, put those rows right first"
+            )
+            await self.progress.event(Reason.BACKFILLING, text, warning=True)
 
     async def _wait_for_locks(self, wrong: int, who: str, since: float | None) -> float:
         """What is left is locked by others: wait for them, up to a limit, and name them."""
