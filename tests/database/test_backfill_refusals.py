@@ -50,6 +50,11 @@ REFUSED = {
         "UPDATE t SET part = (SELECT max(x.part) + 1 FROM public.t AS x)",
         "reads part from other rows of public.t, which it sets",
     ),
+    "its own rows decide": (
+        "",
+        "DELETE FROM t WHERE id IN (SELECT id FROM t ORDER BY id LIMIT 5)",
+        "other rows of public.t decide which of its rows are deleted",
+    ),
     "always, and volatile": (
         "keep=always",
         "UPDATE t SET token = gen_random_uuid() WHERE token IS NULL",

@@ -1,8 +1,8 @@
-"""Where an UPDATE reads what it sets from other rows of its own table.
+"""Where an UPDATE reads what it sets from other rows of its own table, or a DELETE looks at them.
 
 In one statement all rows are read as they were before; in batches a later one would read what an
-earlier one has set. Pure, by names alone: which of them is the same table the server knows. Called
-by migrations/backfill/shape.py.
+earlier one has set, and miss what it has deleted. Pure, by names alone: which of them is the same
+table the server knows. Called by migrations/backfill/shape.py.
 """
 
 from collections.abc import Collection, Iterator
@@ -35,6 +35,53 @@ def self_reads(update: Any, targets: Collection[str]) -> frozenset[RelationRef]:
             ):
                 found |= {relation_ref(named)}
     return found
+
+
+def deletes_by_others(delete: Any) -> frozenset[RelationRef]:
+    """Return relations of the table's own name whose rows decide which rows a DELETE takes, so that
+    those which are gone could let it take more: `id IN (SELECT id FROM t LIMIT 5)`.
+
+    Not so a table in USING, and what EXISTS finds: with fewer rows to be found it takes no more,
+    though it may take less.
+    """
+    harmless = [id_ for id_ in map(_finds, _conditions(delete)) if id_ is not None]
+    found = frozenset[RelationRef]()
+    for node in walk(delete):
+        if _may_lack(node) and node not in harmless:
+            found |= {relation_ref(named) for named in _named_alike(delete, [node])}
+    return found
+
+
+def _may_lack(node: Any) -> bool:
+    """Whether something may come of it because a row is not there."""
+    if node_type(node) == "JoinExpr":
+        return enum_name(node, "jointype") != "JOIN_INNER"
+    return node_type(node) in {"SubLink", "RangeSubselect"}
+
+
+def _conditions(delete: Any) -> Iterator[Any]:
+    pending = [delete.where_clause]
+    while pending:
+        condition = pending.pop()
+        if condition.WhichOneof("node") == "bool_expr" and condition.bool_expr.boolop == 1:
+            pending += condition.bool_expr.args
+        else:
+            yield condition
+
+
+def _finds(condition: Any) -> Any:
+    """Return the sub-select of an EXISTS that only looks whether there are rows; else None."""
+    if condition.WhichOneof("node") != "sub_link":
+        return None
+    link: Any = condition.sub_link
+    select = link.subselect.select_stmt
+    is_plain = not any(
+        select.HasField(name)
+        for name in ("limit_count", "limit_offset", "having_clause", "with_clause", "larg")
+    )
+    is_exists = enum_name(link, "sub_link_type") == "EXISTS_SUBLINK"
+    aggregates = any(node_type(n) == "FuncCall" for n in walk(select))
+    return link if is_exists and is_plain and not (select.group_clause or aggregates) else None
 
 
 def _named_alike(update: Any, roots: Collection[Any]) -> Iterator[Any]:

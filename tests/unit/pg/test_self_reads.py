@@ -4,7 +4,7 @@ import pytest
 
 from pgstrata.pg.batch_statement import read_batch_statement
 from pgstrata.pg.lock_modes import RelationRef
-from pgstrata.pg.self_reads import self_reads
+from pgstrata.pg.self_reads import deletes_by_others, self_reads
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,36 @@ def test_what_is_read_of_the_same_name(text: str, reads: str | None) -> None:
     read = read_batch_statement(text)
     expected = set() if reads is None else {RelationRef(reads or None, "t")}
     assert self_reads(read.parsed.node, read.targets) == expected
+
+
+@pytest.mark.parametrize(
+    ("where", "is_harmless"),
+    [
+        ("a < 1", True),
+        ("a IN (SELECT a FROM o ORDER BY a LIMIT 5)", True),
+        ("EXISTS (SELECT * FROM t p WHERE p.a = t.a AND p.id < t.id) AND b", True),
+        ("EXISTS (SELECT FROM o JOIN t p ON p.id = o.id)", True),
+        ("EXISTS (SELECT FROM o LEFT JOIN t p ON p.id = o.id WHERE p.id IS NULL)", False),
+        ("EXISTS (SELECT FROM t p LIMIT 1 OFFSET 5)", False),
+        ("EXISTS (SELECT FROM t p HAVING count(*) < 5)", False),
+        ("EXISTS (SELECT min(a) FROM t p WHERE p.id < 5)", False),
+        ("EXISTS (SELECT FROM o WHERE NOT EXISTS (SELECT FROM t p WHERE p.id = o.id))", False),
+        ("EXISTS (SELECT FROM o EXCEPT SELECT FROM t p)", False),
+        ("NOT EXISTS (SELECT FROM t p WHERE p.parent = t.id)", False),
+        ("b OR EXISTS (SELECT FROM t p WHERE p.parent = t.id)", False),
+        ("id IN (SELECT id FROM t ORDER BY id LIMIT 5)", False),
+        ("id NOT IN (SELECT min(id) FROM t GROUP BY a)", False),
+        ("a < (SELECT avg(a) FROM t)", False),
+    ],
+)
+def test_a_delete_that_other_rows_decide_about(where: str, is_harmless: bool) -> None:
+    read = read_batch_statement(f"DELETE FROM t WHERE {where}")
+    expected = set() if is_harmless else {RelationRef(None, "t")}
+    assert deletes_by_others(read.parsed.node) == expected
+
+
+def test_a_delete_by_a_table_beside_it() -> None:
+    using = "DELETE FROM t USING {} WHERE p.id < t.id"
+    assert not deletes_by_others(read_batch_statement(using.format("t p")).parsed.node)
+    found = deletes_by_others(read_batch_statement(using.format("(TABLE t) p")).parsed.node)
+    assert found == {RelationRef(None, "t")}

@@ -19,7 +19,7 @@ from pgstrata.migrations.backfill.volatility import steadiness
 from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement, row
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
 from pgstrata.pg.quoting import literal, quoted, quoted_relation
-from pgstrata.pg.self_reads import self_reads
+from pgstrata.pg.self_reads import deletes_by_others, self_reads
 from pgstrata.pg.session import Session, verbatim
 
 _UNKNOWN_NAMES = frozenset({"42703", "42P01", "42883", "42704", "3F000", "42P02"})
@@ -162,12 +162,19 @@ async def _refuse_reading_itself(
     session: Session, statement: BatchStatement, table: BackfillTable
 ) -> None:
     """A batch would read what those before it have set, and a second pass all of it."""
-    if statement.is_delete:
-        return
-    for ref in self_reads(statement.parsed.node, statement.targets):
+    node = statement.parsed.node
+    for ref in (
+        deletes_by_others(node) if statement.is_delete else self_reads(node, statement.targets)
+    ):
         name = literal(quoted_relation(ref))
         rows = await session.rows_of(verbatim(f"SELECT to_regclass({name})::oid::bigint"))
         if rows == [(table.oid,)]:
+            if statement.is_delete:
+                raise MigrationFailed(
+                    f"other rows of {table.table} decide which of its rows are deleted: a batch "
+                    "would not see those that are gone, and could take more; run it without the "
+                    "directive, or gather the keys in another table and delete by that"
+                )
             raise MigrationFailed(
                 f"the statement reads {', '.join(statement.targets)} from other rows of "
                 f"{table.table}, which it sets: a batch would read what batches before it have "
