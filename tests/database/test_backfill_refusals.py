@@ -29,6 +29,9 @@ CREATE TABLE leaf PARTITION OF parted FOR VALUES FROM (0) TO (10);
 CREATE FUNCTION sets_a() RETURNS trigger LANGUAGE plpgsql AS 'begin new.a := 1; return new; end';
 CREATE TRIGGER of_the_leaf BEFORE UPDATE OF b ON leaf FOR EACH ROW EXECUTE FUNCTION sets_a();
 CREATE VIEW v AS SELECT id, a, b FROM t;
+CREATE VIEW sums AS SELECT sum(part) AS total, count(a) AS texts FROM t;
+CREATE VIEW above AS SELECT total + 1 AS more FROM sums;
+CREATE TABLE after_t (id int REFERENCES t ON DELETE CASCADE);
 INSERT INTO t (id, code, late) VALUES (1, 'x', 1);
 """
 REFUSED = {
@@ -53,6 +56,21 @@ REFUSED = {
     "its own rows decide": (
         "",
         "DELETE FROM t WHERE id IN (SELECT id FROM t ORDER BY id LIMIT 5)",
+        "other rows of public.t decide which of its rows are deleted",
+    ),
+    "its own table by views": (
+        "",
+        "UPDATE t SET part = (SELECT more FROM above)",
+        "reads part from other rows of public.t, which it sets",
+    ),
+    "its own table by a partition": (
+        "",
+        "UPDATE parted SET b = (SELECT max(b) FROM leaf)",
+        "reads b from other rows of public.parted, which it sets",
+    ),
+    "what goes with its rows decides": (
+        "",
+        "DELETE FROM t WHERE id IN (SELECT id FROM after_t ORDER BY id LIMIT 5)",
         "other rows of public.t decide which of its rows are deleted",
     ),
     "always, and volatile": (

@@ -2,10 +2,10 @@
 
 In one statement all rows are read as they were before; in batches a later one would read what an
 earlier one has set, and miss what it has deleted. Pure, by names alone: which of them is the same
-table the server knows. Called by migrations/backfill/shape.py.
+table, or shows its rows, the server knows. Called by migrations/backfill/shape.py.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from pgstrata.pg.lock_modes import RelationRef
@@ -13,43 +13,44 @@ from pgstrata.pg.query_effects import relation_ref
 from pgstrata.pg.syntax import enum_name, node_type, walk
 
 
-def self_reads(update: Any, targets: Collection[str]) -> frozenset[RelationRef]:
-    """Return relations of the table's own name, other than the one updated, whose target columns
-    the statement reads.
+def relations_read(statement: Any) -> frozenset[RelationRef]:
+    """Return all relations that an UPDATE or DELETE names beside the one that it changes."""
+    nodes: Iterator[Any] = walk(statement)
+    named = [relation_ref(node) for node in nodes if node_type(node) == "RangeVar"]
+    named.remove(relation_ref(statement.relation))
+    return frozenset(named)
+
+
+def reads_targets(update: Any, targets: Collection[str], own: Collection[RelationRef]) -> bool:
+    """Whether an UpdateStmt reads columns that it sets from other rows of its table.
 
     Args:
-        update: the UpdateStmt.
-        targets: the columns that it sets.
+        own: what the table is called where it is not the one updated.
     """
-    found = frozenset[RelationRef]()
-    beside = [*update.from_clause]
-    for named in _named_alike(update, beside):
+    for named in _named(own, update.from_clause):
         # Beside the table itself its columns must be called by the other's alias.
         if any(_is_of(column, _alias(named), targets) for column in _columns(update)):
-            found |= {relation_ref(named)}
+            return True
     for query in (n for n in walk(update) if node_type(n) in {"SubLink", "RangeSubselect"}):
-        for named in _named_alike(update, [query]):
+        for named in _named(own, [query]):
             names = {"", _alias(named)}
             if _takes_all(query) or any(
                 _is_of(column, name, targets) for column in _columns(query) for name in names
             ):
-                found |= {relation_ref(named)}
-    return found
+                return True
+    return False
 
 
-def deletes_by_others(delete: Any) -> frozenset[RelationRef]:
-    """Return relations of the table's own name whose rows decide which rows a DELETE takes, so that
-    those which are gone could let it take more: `id IN (SELECT id FROM t LIMIT 5)`.
+def deletes_by_others(delete: Any, own: Collection[RelationRef]) -> bool:
+    """Whether rows of its own table decide which rows a DeleteStmt takes, so that those which are
+    gone could let it take more: `id IN (SELECT id FROM t LIMIT 5)`.
 
     Not so a table in USING, and what EXISTS finds: with fewer rows to be found it takes no more,
     though it may take less.
     """
     harmless = [id_ for id_ in map(_finds, _conditions(delete)) if id_ is not None]
-    found = frozenset[RelationRef]()
-    for node in walk(delete):
-        if _may_lack(node) and node not in harmless:
-            found |= {relation_ref(named) for named in _named_alike(delete, [node])}
-    return found
+    suspects = [n for n in walk(delete) if _may_lack(n) and n not in harmless]
+    return next(_named(own, suspects), None) is not None
 
 
 def _may_lack(node: Any) -> bool:
@@ -84,10 +85,9 @@ def _finds(condition: Any) -> Any:
     return link if is_exists and is_plain and not (select.group_clause or aggregates) else None
 
 
-def _named_alike(update: Any, roots: Collection[Any]) -> Iterator[Any]:
-    node: Any
+def _named(own: Collection[RelationRef], roots: Iterable[Any]) -> Iterator[Any]:
     for node in (n for root in roots for n in walk(root)):
-        if node_type(node) == "RangeVar" and node.relname == update.relation.relname:
+        if node_type(node) == "RangeVar" and relation_ref(node) in own:
             yield node
 
 

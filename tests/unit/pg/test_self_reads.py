@@ -4,7 +4,9 @@ import pytest
 
 from pgstrata.pg.batch_statement import read_batch_statement
 from pgstrata.pg.lock_modes import RelationRef
-from pgstrata.pg.self_reads import deletes_by_others, self_reads
+from pgstrata.pg.self_reads import deletes_by_others, reads_targets, relations_read
+
+OWN = {RelationRef(None, "t")}
 
 
 @pytest.mark.parametrize(
@@ -32,8 +34,8 @@ from pgstrata.pg.self_reads import deletes_by_others, self_reads
 )
 def test_what_is_read_of_the_same_name(text: str, reads: str | None) -> None:
     read = read_batch_statement(text)
-    expected = set() if reads is None else {RelationRef(reads or None, "t")}
-    assert self_reads(read.parsed.node, read.targets) == expected
+    own = {RelationRef(reads or None, "t")}
+    assert reads_targets(read.parsed.node, read.targets, own) == (reads is not None)
 
 
 @pytest.mark.parametrize(
@@ -58,12 +60,18 @@ def test_what_is_read_of_the_same_name(text: str, reads: str | None) -> None:
 )
 def test_a_delete_that_other_rows_decide_about(where: str, is_harmless: bool) -> None:
     read = read_batch_statement(f"DELETE FROM t WHERE {where}")
-    expected = set() if is_harmless else {RelationRef(None, "t")}
-    assert deletes_by_others(read.parsed.node) == expected
+    assert deletes_by_others(read.parsed.node, OWN) != is_harmless
 
 
 def test_a_delete_by_a_table_beside_it() -> None:
     using = "DELETE FROM t USING {} WHERE p.id < t.id"
-    assert not deletes_by_others(read_batch_statement(using.format("t p")).parsed.node)
-    found = deletes_by_others(read_batch_statement(using.format("(TABLE t) p")).parsed.node)
-    assert found == {RelationRef(None, "t")}
+    assert not deletes_by_others(read_batch_statement(using.format("t p")).parsed.node, OWN)
+    assert deletes_by_others(read_batch_statement(using.format("(TABLE t) p")).parsed.node, OWN)
+
+
+def test_the_relations_that_are_read() -> None:
+    text = "UPDATE s.t SET a = 1 FROM o JOIN t ON true WHERE t.a IN (SELECT b FROM s.{})"
+    others = {RelationRef(None, "o"), RelationRef(None, "t")}
+    for name in ("t", "p"):
+        read = read_batch_statement(text.format(name))
+        assert relations_read(read.parsed.node) == others | {RelationRef("s", name)}

@@ -18,9 +18,9 @@ from pgstrata.migrations.backfill.table import BackfillTable, KeyColumn, NoKey
 from pgstrata.migrations.backfill.volatility import steadiness
 from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement, row
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
-from pgstrata.pg.quoting import literal, quoted, quoted_relation
-from pgstrata.pg.self_reads import deletes_by_others, self_reads
-from pgstrata.pg.session import Session, verbatim
+from pgstrata.pg.quoting import quoted, quoted_relation
+from pgstrata.pg.self_reads import deletes_by_others, reads_targets, relations_read
+from pgstrata.pg.session import Session
 
 _UNKNOWN_NAMES = frozenset({"42703", "42P01", "42883", "42704", "3F000", "42P02"})
 """Undefined column, table, function, object, schema."""
@@ -158,28 +158,44 @@ async def _refuse_unknown_names(session: Session, statement: BatchStatement) -> 
         raise MigrationFailed(error.message) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """A relation that shows rows of the table (sql/migrations/own_rows.sql)."""
+
+    name: str
+    is_view: bool
+
+
 async def _refuse_reading_itself(
     session: Session, statement: BatchStatement, table: BackfillTable
 ) -> None:
-    """A batch would read what those before it have set, and a second pass all of it."""
+    """A batch would read what those before it have changed, and a second pass all of it."""
     node = statement.parsed.node
-    for ref in (
-        deletes_by_others(node) if statement.is_delete else self_reads(node, statement.targets)
-    ):
-        name = literal(quoted_relation(ref))
-        rows = await session.rows_of(verbatim(f"SELECT to_regclass({name})::oid::bigint"))
-        if rows == [(table.oid,)]:
-            if statement.is_delete:
-                raise MigrationFailed(
-                    f"other rows of {table.table} decide which of its rows are deleted: a batch "
-                    "would not see those that are gone, and could take more; run it without the "
-                    "directive, or gather the keys in another table and delete by that"
-                )
-            raise MigrationFailed(
-                f"the statement reads {', '.join(statement.targets)} from other rows of "
-                f"{table.table}, which it sets: a batch would read what batches before it have "
-                "set; run it without the directive, or let it read a copy"
-            )
+    named = {quoted_relation(ref): ref for ref in relations_read(node)}
+    if not named:
+        return
+    found = await session.all(
+        "migrations/own_rows",
+        _Own,
+        oid=table.oid,
+        names=sorted(named),
+        columns=list(statement.targets),
+        deletes=statement.is_delete,
+    )
+    own = {named[one.name] for one in found}
+    if statement.is_delete and deletes_by_others(node, own):
+        raise MigrationFailed(
+            f"other rows of {table.table} decide which of its rows are deleted: a batch would not "
+            "see those that are gone, and could take more; run it without the directive, or gather "
+            "the keys in another table and delete by that"
+        )
+    by_view = any(one.is_view for one in found)
+    if not statement.is_delete and (by_view or reads_targets(node, statement.targets, own)):
+        raise MigrationFailed(
+            f"the statement reads {', '.join(statement.targets)} from other rows of {table.table}, "
+            "which it sets: a batch would read what batches before it have set; run it without "
+            "the directive, or let it read a copy"
+        )
 
 
 async def _can_be_parsed(session: Session, text: str) -> bool:
