@@ -16,7 +16,11 @@ select
         select a.attname::text
         from pg_attribute as a
         where a.attrelid = t.tgrelid and a.attnum = any(t.tgattr::smallint [])
-    ) as columns
+    ) as columns,
+    not exists (
+        select from pg_trigger as x
+        where x.tgfoid = t.tgfoid and x.tgenabled <> 'A'
+    ) as is_enabled
 from pgstrata.owned as o
 left join pg_trigger as t
     on t.tgfoid = to_regproc('pgstrata.' || quote_ident(o.name)) and not t.tgisinternal

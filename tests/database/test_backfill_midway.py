@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import MakePostgres
-from tests.testbed.apply import READY, ApplyProcess, write_manifests
+from tests.testbed.apply import READY, STALLED, ApplyProcess, write_manifests
 from tests.testbed.database import Database
 from tests.testbed.polling import poll
 
@@ -69,6 +69,34 @@ def test_a_table_that_changes_midway_is_done_all_the_same(
         for statement in CHANGES[change].split("; "):
             database.psql(statement)
         finish(process, database, BY_BLOCKS)
+
+
+DISABLED = "ALTER TABLE t DISABLE TRIGGER ALL; UPDATE t SET a = 'new' WHERE id = 1;"
+
+
+@pytest.mark.pg18only
+def test_a_trigger_that_is_disabled_midway_has_the_passes_begin_anew(
+    database: Database, tmp_path: Path
+) -> None:
+    text = BY_BLOCKS.replace("b IS NULL", "b IS DISTINCT FROM upper(a)")
+    with stopped(database, tmp_path, text) as process:
+        database.psql(DISABLED)
+        process.thaw()
+        assert process.result(ENDED).status == READY
+    assert database.psql(WRONG[BY_BLOCKS]) == "0\n"
+    assert database.psql("SELECT tgenabled FROM pg_trigger WHERE tgname LIKE 'zzz%'") == "A\n"
+
+
+@pytest.mark.pg18only
+def test_where_the_condition_does_not_see_what_a_disabled_trigger_let_pass_it_is_said(
+    database: Database, tmp_path: Path
+) -> None:
+    with stopped(database, tmp_path, BY_BLOCKS) as process:
+        database.psql(DISABLED)
+        process.thaw()
+        done = process.result(ENDED)
+    assert done.status == STALLED
+    assert "the trigger that kept them right is gone or disabled: where a changed" in done.output
 
 
 @pytest.mark.parametrize("text", [BY_BLOCKS, ONCE], ids=["by blocks", "once"])

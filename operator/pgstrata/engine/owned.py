@@ -39,11 +39,17 @@ class Owned:
     """0: trigger and table are gone."""
     columns: Sequence[str] = ()
     """Whose UPDATE the trigger is for."""
+    is_enabled: bool = True
+    """Nobody has disabled it, on a partition neither."""
 
     @property
     def trigger(self) -> str:
         """Triggers fire in the order of their names: ours last."""
         return trigger_name(self.name)
+
+    def keeps(self, table_oid: int) -> bool:
+        """Whether it works on this table."""
+        return self.table_oid == table_oid and self.is_enabled
 
     @property
     def lock(self) -> LockTarget | None:

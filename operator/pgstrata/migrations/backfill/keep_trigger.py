@@ -40,7 +40,7 @@ async def ensure_keep(
     name = rule.name(work.fence.object)
     [(search_path,)] = await work.session.rows_of("select current_setting('search_path')")
     stale = [o for o in owned if o.name != name]
-    if not stale and any(o.name == name and o.table_oid == table.oid for o in owned):
+    if not stale and any(o.name == name and o.keeps(table.oid) for o in owned):
         return
     mode = LockMode.ACCESS_EXCLUSIVE if stale else LockMode.SHARE_ROW_EXCLUSIVE
     target = LockTarget(

@@ -127,21 +127,29 @@ async def trust(work: Exclusive, entry: Entry, shape: BackfillShape, place: str)
     if cursor is None or rule is None:
         return
     owned = [o for o in await list_owned(work.session, work.fence.object) if o.step == entry.id]
-    if any(o.table_oid == shape.table.oid for o in owned):
+    if any(o.keeps(shape.table.oid) for o in owned):
         return
     is_same = cursor.statement == entry.checksums[0]
     is_blind = not shape.may_repeat or any(not _compares(rule, guard) for guard in rule.guards)
     if owned and is_same and cursor.rows and rule.sources and is_blind:
         raise MigrationFailed(
             f"{place}: {cursor.rows} rows of {shape.table.table} were filled, and the trigger that "
-            f"kept them right is gone: where {', '.join(rule.sources)} changed since, they are "
-            "stale, and the statement would not see it; put them right or back to what its WHERE "
-            "takes, or mend the WHERE so that it compares the value; with the same statement run "
+            f"kept them right is gone or disabled: where {', '.join(rule.sources)} changed since, "
+            "they are stale, and the statement would not see it; put them right or back to what its"
+            " WHERE takes, or mend the WHERE so that it compares the value; with the same statement run "
             f"then: {_forget(entry.id, work.fence.object)}"
         )
     if shape.may_repeat:
         async with work.journalled():
             await drop_cursor(work, entry.id)
+
+
+async def is_kept_right(work: Exclusive, entry: Entry, shape: BackfillShape) -> bool:
+    """Whether the trigger that there shall be, if any, is there and works."""
+    if shape.keep is None:
+        return True
+    owned = await list_owned(work.session, work.fence.object)
+    return any(o.step == entry.id and o.keeps(shape.table.oid) for o in owned)
 
 
 def _compares(rule: KeepRule, guard: str) -> bool:

@@ -29,7 +29,7 @@ from pgstrata.migrations.backfill.directive import BatchOptions
 from pgstrata.migrations.backfill.keep_trigger import ensure_keep
 from pgstrata.migrations.backfill.pace import Pace
 from pgstrata.migrations.backfill.progress import BackfillProgress
-from pgstrata.migrations.backfill.resume import goes_on, refusal, trust
+from pgstrata.migrations.backfill.resume import goes_on, is_kept_right, refusal, trust
 from pgstrata.migrations.backfill.row_ranges import Extent, InexactKey, Ranges, extent, ranges_of
 from pgstrata.migrations.backfill.shape import BackfillShape, read_shape
 from pgstrata.migrations.groups import Group
@@ -62,6 +62,13 @@ class RunBackfill:
         """Raise MigrationFailed naming a row, VerificationFailed where there is no progress."""
         await settle(work, self.schema, self.entry.file, self.group)
         shape = await self._shape(work)
+        is_kept = False
+        while not is_kept:
+            await self._pass(work, progress, shape)
+            # dropped or disabled meanwhile it has let rows pass that were done
+            is_kept = await is_kept_right(work, self.entry, shape)
+
+    async def _pass(self, work: Exclusive, progress: Progress, shape: BackfillShape) -> None:
         await trust(work, self.entry, shape, self.place)
         await start_step(work, self.entry, None)
         failpoint("backfill.started")
