@@ -136,8 +136,8 @@ async def trust(work: Exclusive, entry: Entry, shape: BackfillShape, place: str)
             f"{place}: {cursor.rows} rows of {shape.table.table} were filled, and the trigger that "
             f"kept them right is gone or disabled: where {', '.join(rule.sources)} changed since, "
             "they are stale, and the statement would not see it; put them right or back to what its"
-            " WHERE takes, or mend the WHERE so that it compares the value; with the same statement "
-            f"run then: {_forget(entry.id, work.fence.object)}"
+            " WHERE takes, or mend the WHERE so that it compares the value; with the same "
+            f"statement run then: {_forget(entry.id, work.fence.object)}"
         )
     if shape.may_repeat:
         async with work.journalled():
