@@ -34,7 +34,7 @@ def fail(pgstrata: CommandLine, database: Database) -> str:
     assert status["currentVersion"] == "1"
     assert status["targetVersion"] == "2"
     [newest, before] = status["versions"]
-    assert (newest["version"], newest["phases"][0]["state"]) == ("2", "Running")
+    assert (newest["version"], newest["phases"][0]["state"]) == ("2", "Failed")
     assert (before["version"], before["phases"][0]["state"]) == ("1", "Done")
     assert ended.condition("Expanded")["status"] == "False"
     assert [step["state"] for step in status["plan"]["steps"]] == ["Failed"]

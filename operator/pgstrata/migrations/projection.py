@@ -1,6 +1,6 @@
 """Projects the journal onto the status: a copy for people that can be rebuilt. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from itertools import takewhile
 
@@ -38,8 +38,17 @@ def reached(source: MigrationSource, journal: Journal, order: Schedule) -> list[
     return list(takewhile(is_reached, source.versions))
 
 
-def facts(source: MigrationSource, journal: Journal, order: Schedule) -> dict[str, object]:
-    """Return the status fields that the journal decides."""
+def facts(
+    source: MigrationSource,
+    journal: Journal,
+    order: Schedule,
+    half_done: WorkState = WorkState.RUNNING,
+) -> dict[str, object]:
+    """Return the status fields that the journal decides.
+
+    Args:
+        half_done: the state of a phase of which something stands, and not all.
+    """
     done = reached(source, journal, order)
     completed = journal.completed
     target = source.target.key
@@ -50,7 +59,7 @@ def facts(source: MigrationSource, journal: Journal, order: Schedule) -> dict[st
         "target_version": source.target.text,
         "phase": next(running, last[-1] if last else None),
         "applied_count": len(done),
-        "versions": tuple(_versions(source, journal)) or None,
+        "versions": tuple(_versions(source, journal, half_done)) or None,
         "temporary": tuple(map(_temporary, journal.owned)) or None,
     }
 
@@ -83,10 +92,12 @@ def is_complete(source: MigrationSource, journal: Journal, version: Version, pha
     return all((v.version.key, p.value) in completed for v, p in wanted)
 
 
-def _versions(source: MigrationSource, journal: Journal) -> Iterable[VersionStatus]:
+def _versions(
+    source: MigrationSource, journal: Journal, half_done: WorkState
+) -> Iterable[VersionStatus]:
     touched = journal.touched
     done = {(p.version, p.phase): p for p in journal.phases}
-    started = {(s.version, s.file) for s in journal.steps}
+    started = {(s.version, s.file): half_done for s in journal.steps}
     newest = [v for v in reversed(source.versions) if v.version.key in touched]
     for version in newest[:VERSIONS_SHOWN]:
         yield VersionStatus(
@@ -105,7 +116,7 @@ def _phase(
     phase: Phase,
     done: DonePhase | None,
     version: SourceVersion,
-    started: set[tuple[str, str]],
+    started: Mapping[tuple[str, str], WorkState],
 ) -> PhaseStatus:
     if done is not None:
         return PhaseStatus(
@@ -114,5 +125,5 @@ def _phase(
             completed_at=done.completed_at.astimezone(UTC),
             duration_seconds=round(done.duration_ms / 1000, 3),
         )
-    running = any((version.version.key, f.file) in started for f in version.of_phase(phase))
-    return PhaseStatus(phase=phase, state=WorkState.RUNNING if running else WorkState.PENDING)
+    states = (started.get((version.version.key, f.file)) for f in version.of_phase(phase))
+    return PhaseStatus(phase=phase, state=next(filter(None, states), WorkState.PENDING))

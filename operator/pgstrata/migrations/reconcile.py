@@ -9,11 +9,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pgstrata.core.api_status import ConditionStatus
+from pgstrata.core.api_status import ConditionStatus, WorkState
 from pgstrata.core.errors import ContractPending, NotNow, PgstrataError, Suspended
 from pgstrata.core.names import LockedObject
 from pgstrata.core.outcome import Done, Outcome
-from pgstrata.core.reasons import Reason
+from pgstrata.core.reasons import Reason, Situation
 from pgstrata.core.resource import APPROVE_ANNOTATION, ObjectKey, RawResource, Resource
 from pgstrata.engine.approvals import Approvals, settle_approvals
 from pgstrata.engine.claims import CLI_CLUSTER, check_claim, owner_of, release_claim, write_claim
@@ -156,8 +156,11 @@ async def _carry_out(work: Exclusive, subject: _Subject) -> _Seen:
             keep_up = _Projector(work, subject)
             await run(seen.plan, work, ctx, _gates(subject, seen), between=keep_up)
         except PgstrataError as error:
+            half_done = WorkState.RUNNING
+            if error.reason.situation is Situation.STALLED:
+                half_done = WorkState.FAILED
             with suppress(PgstrataError):  # the failure counts, not that it cannot be drawn
-                await _project_again(work, subject)
+                await _project_again(work, subject, half_done)
             if not isinstance(error, NotNow) or len(seen.plan.steps) == steps_left:
                 raise
             steps_left = len((await _look(work.session, subject)).plan.steps)
@@ -197,10 +200,12 @@ def _phase(step: Outline) -> list[str]:
     return step.id.split("/")[1:2]
 
 
-async def _project_again(work: Exclusive, subject: _Subject) -> None:
+async def _project_again(
+    work: Exclusive, subject: _Subject, half_done: WorkState = WorkState.RUNNING
+) -> None:
     """Put into the status what the steps have done."""
     await restore(work, subject.spec.schema_name)
-    _project(subject, await read_journal(work.session, subject.object))
+    _project(subject, await read_journal(work.session, subject.object), half_done)
 
 
 def _gates(subject: _Subject, seen: _Seen) -> Gates:
@@ -320,11 +325,11 @@ def _database(resource: Resource[SchemaVersionSpec]) -> ObjectKey:
     return ObjectKey("ManagedDatabase", resource.key.namespace, resource.spec.database_ref.name)
 
 
-def _project(subject: _Subject, journal: Journal) -> None:
+def _project(subject: _Subject, journal: Journal, half_done: WorkState = WorkState.RUNNING) -> None:
     """Put what the journal says into the status, and the conditions for `kubectl wait`."""
     source, report = subject.source, subject.ctx.report
     order = schedule(source, subject.wanted.asked, journal.completed)
-    report.know(**facts(source, journal, order))
+    report.know(**facts(source, journal, order, half_done))
     for condition, phase in _CONDITIONS.items():
         done = is_complete(source, journal, source.target, phase)
         holds = ConditionStatus.TRUE if done else ConditionStatus.FALSE
