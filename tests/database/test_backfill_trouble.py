@@ -145,11 +145,38 @@ def test_a_trigger_that_undoes_the_update_ends_it(
 
 @pytest.mark.pg18only
 @pytest.mark.parametrize("options", ["", "keep=never"])
-def test_rows_that_are_set_to_what_they_are_are_told_of(
+def test_rows_that_cannot_be_filled_end_it_until_they_are_put_right(
     pgstrata: CommandLine, database: Database, options: str
 ) -> None:
     database.psql(TABLE + "UPDATE t SET a = NULL WHERE id IN (7, 300);")
-    files = migration("UPDATE t SET b = upper(a) WHERE b IS NULL", options)
+    documents = declared("1", migration("UPDATE t SET b = upper(a) WHERE b IS NULL", options))
+    code, reason, message = pgstrata.apply(documents, database.uri).said()
+    assert (code, reason) == (2, "VerificationFailed")
+    assert "makes no progress: WHERE still holds for 2 rows, since what b is set to" in message
+    assert database.psql("SELECT count(*) FROM t WHERE b IS NULL") == "2\n"
+    database.psql("UPDATE t SET a = 'late' WHERE id = 7; UPDATE t SET b = '-' WHERE id = 300;")
+    assert pgstrata.apply(documents, database.uri).said()[:2] == (0, "Succeeded")
+    assert database.psql("SELECT b FROM t WHERE id IN (7, 300) ORDER BY id") == "LATE\n-\n"
+
+
+@pytest.mark.pg18only
+@pytest.mark.parametrize("value", ["b", "NULL", "b || a"])
+def test_what_fills_nothing_ends_it(pgstrata: CommandLine, database: Database, value: str) -> None:
+    database.psql(TABLE)
+    files = migration(f"UPDATE t SET b = {value} WHERE b IS NULL", "")
+    code, reason, message = pgstrata.apply(declared("1", files), database.uri).said()
+    assert (code, reason) == (2, "VerificationFailed")
+    assert "the backfill makes no progress" in message
+    assert "500 rows" in message
+    assert "NULL" in message
+
+
+@pytest.mark.pg18only
+def test_rows_that_are_set_to_what_they_are_are_told_of(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(TABLE + "UPDATE t SET b = 'x' WHERE id IN (7, 300);")
+    files = migration("UPDATE t SET b = 'x' WHERE b = 'x'", "")
     ended = pgstrata.apply(declared("1", files), database.uri)
     assert ended.said()[:2] == (0, "Succeeded")
     assert "WHERE still holds for 2 rows: the statement sets b to what it is" in ended.stderr

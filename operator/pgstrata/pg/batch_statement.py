@@ -51,6 +51,8 @@ class BatchStatement:
     it twice is doing it once."""
     conditions: tuple[str, ...]
     """The WHERE clause, cut at its outermost ANDs."""
+    fills: bool
+    """One of them is that a target is NULL: it finds what is not done yet."""
     names_its_row: bool
     """The table's name stands where a value does: `to_jsonb(t)`, unless it is a column's too."""
     asks_user: bool
@@ -156,6 +158,7 @@ def read_batch_statement(text: str) -> BatchStatement:
     others = node.from_clause if parsed.kind == "update_stmt" else node.using_clause
     targets, values = _assignments(node) if parsed.kind == "update_stmt" else ((), ())
     name = relation.alias.aliasname if relation.HasField("alias") else relation.relname
+    conditions = _conditions(node)
     asked = {enum_name(f, "op") for f in walk(node) if node_type(f) == "SQLValueFunction"}
     return BatchStatement(
         parsed=parsed,
@@ -170,7 +173,8 @@ def read_batch_statement(text: str) -> BatchStatement:
             for target, value in zip(targets, values or (), strict=False)
             for text in _inputs(value, target, name)
         ),
-        conditions=tuple(_conditions(node)),
+        conditions=tuple(map(_expression_text, conditions)),
+        fills=any(_is_null(condition, targets, name) for condition in conditions),
         names_its_row=any(_is_row(found, name) for found in walk(node)),
         asks_user=bool(asked & OF_THE_SESSION),
     )
@@ -227,7 +231,7 @@ def _inputs(value: Any, target: str, table: str) -> list[str]:
     return [_expression_text(value)]
 
 
-def _conditions(node: Any) -> list[str]:
+def _conditions(node: Any) -> list[Any]:
     if not node.HasField("where_clause"):
         return []
     pending, found = [node.where_clause], []
@@ -236,8 +240,18 @@ def _conditions(node: Any) -> list[str]:
         if condition.WhichOneof("node") == "bool_expr" and condition.bool_expr.boolop == 1:
             pending[:0] = list(condition.bool_expr.args)
         else:
-            found.append(_expression_text(condition))
+            found.append(condition)
     return found
+
+
+def _is_null(condition: Any, targets: Sequence[str], table: str) -> bool:
+    """Whether a condition is `target IS NULL`."""
+    if condition.WhichOneof("node") != "null_test":
+        return False
+    test = condition.null_test
+    fields = [field.string.sval for field in test.arg.column_ref.fields]
+    is_target = any(fields in ([target], [table, target]) for target in targets)
+    return is_target and enum_name(test, "nulltesttype") == "IS_NULL"
 
 
 def _expression_text(expression: Any) -> str:

@@ -118,7 +118,9 @@ async def _violations(reader: "_Reader", *, is_plain: bool, is_steady: bool) -> 
         by_value = statement.count_violations(reader.table.types_of(statement.targets))
         if await _can_be_parsed(reader.session, by_value):  # else a type without equality
             return by_value
-    if is_plain and await reader.guards():
+    # A lone target that is NULL where it is set: what it was says nothing, and done is done.
+    is_filled = statement.fills and len(statement.targets) == 1
+    if is_filled or (is_plain and await reader.guards()):
         return statement.count_violations()
     return None
 

@@ -153,7 +153,7 @@ class _Passes:
             changed = await batches.run_pass(cursor)
             wrong = await self._wrong(report)
             if not wrong:
-                await self._tell_of_what_stays()
+                await self._judge_what_stays()
                 return
             is_idle = cursor.remaining is not None and wrong >= cursor.remaining
             who = await holders_of(self.work, self.shape) if is_idle and not changed else ""
@@ -220,15 +220,26 @@ class _Passes:
         self.matching = int(str(matching[0])) if matching and self.shape.has_guards else 0
         return int(str(count))
 
-    async def _tell_of_what_stays(self) -> None:
-        """Rows that its WHERE would find again are done, but hardly as was meant."""
-        if self.matching:
-            what = ", ".join(self.shape.statement.targets)
-            text = (
-                f"{self.step.place}: WHERE still holds for {self.matching} rows: the statement sets"
-                f" {what} to what it is; where a contract demands more, put those rows right first"
+    async def _judge_what_stays(self) -> None:
+        """Rows that WHERE would find again: to be filled and not filled, or set to what they were.
+
+        Raises VerificationFailed for the first, and tells of the second.
+        """
+        if not self.matching:
+            return
+        place, statement = self.step.place, self.shape.statement
+        what = ", ".join(statement.targets)
+        if statement.fills:
+            raise VerificationFailed(
+                f"{place}: the backfill makes no progress: WHERE still holds for {self.matching} "
+                f"rows, since what {what} is set to is NULL for them; put these rows right, or "
+                "leave them out by one condition more; what is filled stays filled"
             )
-            await self.progress.event(Reason.BACKFILLING, text, warning=True)
+        text = (
+            f"{place}: WHERE still holds for {self.matching} rows: the statement sets {what} to "
+            "what it is; where a contract demands more, put those rows right first"
+        )
+        await self.progress.event(Reason.BACKFILLING, text, warning=True)
 
     async def _wait_for_locks(self, wrong: int, who: str, since: float | None) -> float:
         """What is left is locked by others: wait for them, up to a limit, and name them."""
@@ -249,6 +260,8 @@ class _Passes:
                 "does a trigger undo what is set, or does the application go on writing rows the "
                 f"old way, which nothing keeps right here{why}?"
             )
+        if self.shape.statement.fills:
+            cause = f"is what it sets NULL, or {cause}"
         if self.shape.statement.others:
             cause = f"do several rows of the other tables belong to one of this, or {cause}"
         return VerificationFailed(
