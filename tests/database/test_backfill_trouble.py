@@ -118,6 +118,22 @@ def trigger(body: str, when: str = "BEFORE UPDATE") -> str:
 
 
 @pytest.mark.pg18only
+@pytest.mark.parametrize("state", ["42501", "42703", "55000", "0A000", "XX000", "25006", "57P01"])
+def test_a_row_that_a_trigger_refuses_is_named_whatever_code_it_gives(
+    pgstrata: CommandLine, database: Database, state: str
+) -> None:
+    refuse = f"if new.id = 250 then raise 'no' using errcode = '{state}'; end if; return new;"
+    database.psql(TABLE + trigger(refuse))
+    documents = declared("1", migration(UPPER, "keep=never"))
+    code, reason, message = pgstrata.apply(documents, database.uri).said()
+    assert (code, reason) == (2, "MigrationFailed")
+    assert f"row id=250: no (SQLSTATE {state})" in message
+    assert database.psql(f"{WRONG} AND id < 250") == "0\n"
+    database.psql("DROP TRIGGER meddle ON t")
+    assert pgstrata.apply(documents, database.uri).said()[:2] == (0, "Succeeded")
+
+
+@pytest.mark.pg18only
 def test_a_row_that_alone_takes_too_long_is_named(
     pgstrata: CommandLine, database: Database
 ) -> None:

@@ -33,6 +33,7 @@ class StatementFailed(PgstrataError):
         hint: str | None = None,
         context: str | None = None,
         position: int | None = None,
+        is_raised: bool = False,
     ) -> None:
         self.sqlstate = sqlstate
         self.primary = primary
@@ -41,6 +42,8 @@ class StatementFailed(PgstrataError):
         self.context = context
         self.position = position
         """1-based offset in characters into the statement, or None."""
+        self.is_raised = is_raised
+        """By a RAISE of the database's own code, which may give it any SQLSTATE."""
         parts = [f"{primary} (SQLSTATE {sqlstate})"]
         parts += [f"detail: {detail}"] if detail else []
         parts += [f"hint: {hint}"] if hint else []
@@ -68,6 +71,9 @@ class InsufficientPrivilege(StatementFailed):
 _SESSION_ENDED = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05", "25P03", "53300", "25P04"})
 """Terminated, shut down, starting up, idle limits, too many clients, transaction_timeout."""
 
+_RAISE = "exec_stmt_raise"
+"""The server's own function that runs a RAISE of PL/pgSQL, as its error messages name it."""
+
 _BY_SQLSTATE: dict[str, type[StatementFailed]] = {
     "55P03": LockNotAvailable,
     "40001": Contention,
@@ -82,13 +88,14 @@ def translate(error: psycopg.Error) -> PgstrataError:
     state = error.sqlstate
     if state is None and not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
         return StatementFailed("XX000", _first_line(error))
-    if state is None or state.startswith("08") or state in _SESSION_ENDED:
-        return ConnectionFailed(f"the connection to the server was lost: {_first_line(error)}")
-    if state == "25006":
-        return ReadOnlyDatabase(f"the server refuses writes: {_first_line(error)}")
-    if state == "53100":
-        return DiskFull(f"the server's disk is full: {_first_line(error)}")
     diagnosis = error.diag
+    is_raised = diagnosis.source_function == _RAISE
+    if state is None or (not is_raised and (state.startswith("08") or state in _SESSION_ENDED)):
+        return ConnectionFailed(f"the connection to the server was lost: {_first_line(error)}")
+    if state == "25006" and not is_raised:
+        return ReadOnlyDatabase(f"the server refuses writes: {_first_line(error)}")
+    if state == "53100" and not is_raised:
+        return DiskFull(f"the server's disk is full: {_first_line(error)}")
     return _BY_SQLSTATE.get(state, StatementFailed)(
         state,
         diagnosis.message_primary or _first_line(error),
@@ -96,6 +103,7 @@ def translate(error: psycopg.Error) -> PgstrataError:
         hint=diagnosis.message_hint,
         context=diagnosis.context,
         position=int(diagnosis.statement_position) if diagnosis.statement_position else None,
+        is_raised=is_raised,
     )
 
 

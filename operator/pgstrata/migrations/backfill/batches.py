@@ -35,7 +35,7 @@ _PAUSE_SECONDS = 0.2
 _TIMEOUT_TRIES = 3
 _CAUTION = 8
 _NEVER_BY_DATA = frozenset({"08", "40", "42", "53", "55", "57", "58", "XX", "0A", "25"})
-"""SQLSTATE classes that no single row is the cause of."""
+"""SQLSTATE classes that no single row is the cause of, unless a trigger raises them."""
 _NAMED = 3
 _COMMIT_LATER = Effect("migrations/commit_later", {})
 """Cursor and rows are lost together or not at all, so a batch need not wait for the disk; the end
@@ -103,7 +103,7 @@ class Batches:
         except StatementTimeout as error:
             await self._too_slow(position, end, size, error)
         except StatementFailed as error:
-            if error.sqlstate[:2] in _NEVER_BY_DATA:
+            if error.sqlstate[:2] in _NEVER_BY_DATA and not error.is_raised:
                 raise
             await self._fails_by_data(position, end, size, error)
         return None
