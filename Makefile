@@ -4,6 +4,9 @@ BIN := .venv/bin
 # Processes that tests run in, each with servers of its own: they mostly wait, for locks and timeouts.
 WORKERS ?= 4
 IMAGE ?= localhost/pgstrata:$(shell sed -n 's/__version__ = "\(.*\)"/\1/p' operator/pgstrata/__init__.py)
+BUILD = builder="$(BUILDER)"; for found in docker podman buildah; do \
+	  if [ -z "$$builder" ] && $$found info >/dev/null 2>&1; then builder=$$found; fi; done; \
+	  $${builder:-docker} build $(if $(BASE),--build-arg BASE=$(BASE)) $(BUILD_ARGS)
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/node
 
 # Python may keep its bytecode here: the hundreds of processes of a test run start in half the time
@@ -44,10 +47,10 @@ crds: .venv/ready
 kustomize: .venv/ready
 	@$(BIN)/python -m tests.testbed.kustomize_base
 
-# The operator's image, by the first builder that is here. IMAGE=registry/name:tag BASE=python:3.13-slim
+# The operator's image, by BUILDER or the first builder that works here. IMAGE=registry/name:tag
+# BASE=python:3.13-slim BUILDER=podman BUILD_ARGS='--build-arg PIP_INDEX_URL=...'
 image: dist/wheel
-	@for builder in docker podman buildah; do $$builder info >/dev/null 2>&1 && break; done; \
-	  $$builder build --tag "$(IMAGE)" $(if $(BASE),--build-arg BASE=$(BASE)) .
+	@$(BUILD) --tag "$(IMAGE)" .
 
 # Exactly one wheel: the Dockerfile takes whatever is in dist/
 dist/wheel: .venv/ready FORCE

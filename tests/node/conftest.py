@@ -9,6 +9,7 @@ import pytest
 from tests.testbed.binaries import require
 from tests.testbed.node.images import Images, require_images
 from tests.testbed.node.node import Node, require_node
+from tests.testbed.node.operator_image import require_operator_image
 from tests.testbed.node.postgres_pod import PostgresPod
 from tests.testbed.node.release import Release
 from tests.testbed.scratch import scratch
@@ -26,7 +27,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     with capture.global_and_fixture_disabled(), suppress(Unavailable):
         require_node()
         require("helm")
-        require_images()
+        require_operator_image()
 
 
 @pytest.fixture(scope="session")
@@ -39,11 +40,17 @@ def images() -> Images:
 
 
 @pytest.fixture(scope="session")
-def node(images: Images) -> Iterator[Node]:
+def operator_image(images: Images) -> Path:
+    """The operator's image of this checkout, as an archive."""
+    return require_operator_image()
+
+
+@pytest.fixture(scope="session")
+def node(images: Images, operator_image: Path) -> Iterator[Node]:
     """The node that the tests share."""
     with scratch("node") as directory:
         try:
-            started = Node.start(directory, [images.base, images.postgres, images.operator])
+            started = Node.start(directory, [images.base, images.postgres, operator_image])
         except Unavailable as reason:
             cannot(reason)
         with started:

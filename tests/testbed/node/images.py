@@ -1,4 +1,4 @@
-"""The images that a test node runs: a Debian, PostgreSQL on it, and the operator's own Dockerfile.
+"""The images that a test node runs, a Debian and PostgreSQL on it, and where images are built.
 
 No registry of images is asked: the base is made by debootstrap from the mirror that this machine's
 apt uses, the rest is built on it. Archives are kept in the cache under a name made of everything
@@ -11,24 +11,22 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pgstrata import __version__
 from tests.testbed.node.configuration import SANDBOX_IMAGE
 from tests.testbed.node.debian import install_debian
 from tests.testbed.postgres_builds import find_postgres_with_tls
 from tests.testbed.scratch import cache_home, locked, say, scratch
 from tests.testbed.unavailable import Unavailable
 
-ROOT = Path(__file__).parents[3]
 BUILDERS = {"buildah": "buildah", "debootstrap": "debootstrap"}
 BUILD_TIMEOUT = 900.0
+BUILD_OPTIONS = ("--quiet", "--pull=false", "--layers", "--network=host")
 POSTGRES_IMAGE = "localhost/pgstrata-test-postgres:18"
-OPERATOR_IMAGE = f"localhost/pgstrata:{__version__}"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
 LEFT_OUT = (
     "var/cache/apt",
@@ -57,31 +55,38 @@ class Images:
 
     base: Path
     postgres: Path
-    operator: Path
 
 
 def require_images() -> Images:
-    """Return all images, built if need be: two minutes when nothing is there, mostly downloads.
+    """Return these images, built if need be: a minute when nothing is there, mostly downloads.
 
     Raises Unavailable without root, or where something cannot be installed or built.
     """
-    if os.geteuid() != 0:
-        raise Unavailable("images for a node need root")
-    install_debian(BUILDERS)
-    folder = cache_home() / "node"
-    with locked(folder):
-        shelf = _Shelf(folder)
+    with open_shelf() as shelf:
         base = shelf.archive("base", SANDBOX_IMAGE, [_suite(), *PACKAGES, BASE_FILE], _build_base)
         postgres = find_postgres_with_tls(18)
         parts = [base.name, POSTGRES_FILE, postgres.version, str(postgres.bin)]
         return Images(
             base=base,
             postgres=shelf.archive("postgres", POSTGRES_IMAGE, parts, _build_postgres),
-            operator=_operator(shelf, base),
         )
 
 
-class _Shelf:
+@contextmanager
+def open_shelf() -> Iterator["Shelf"]:
+    """Yield the shelf, for this process alone.
+
+    Raises Unavailable without root, or where what builds images cannot be installed.
+    """
+    if os.geteuid() != 0:
+        raise Unavailable("images for a node need root")
+    install_debian(BUILDERS)
+    folder = cache_home() / "node"
+    with locked(folder):
+        yield Shelf(folder)
+
+
+class Shelf:
     """Where archives are kept, and the storage that they are built in."""
 
     def __init__(self, folder: Path) -> None:
@@ -92,7 +97,7 @@ class _Shelf:
         name: str,
         image: str,
         parts: Sequence[str | bytes],
-        build: Callable[["_Shelf", Path], None],
+        build: Callable[["Shelf", Path], None],
     ) -> Path:
         """Return an archive of `image`; `build` makes the image where it is not there yet."""
         digest = hashlib.sha256()
@@ -108,21 +113,21 @@ class _Shelf:
             build(self, directory)
         partial = path.with_suffix(".partial")
         partial.unlink(missing_ok=True)
-        self.buildah("push", "--quiet", image, f"docker-archive:{partial}:{image}")
+        run(*self.program, "push", "--quiet", image, f"docker-archive:{partial}:{image}")
         partial.rename(path)
         say(f"built {image} in {time.monotonic() - started:.0f} s")
         self._forget_old(name)
         return path
 
-    def build(self, image: str, context: Path, *options: str) -> None:
+    def build(self, image: str, context: Path) -> None:
         """Build an image from the Dockerfile in a folder."""
-        self.buildah("bud", "--quiet", "--pull=false", "--layers", "--network=host",
-                     *options, f"--tag={image}", str(context))  # fmt: skip
+        run(*self.program, "build", *BUILD_OPTIONS, f"--tag={image}", str(context))
 
-    def buildah(self, command: str, *arguments: str) -> None:
-        """Run buildah on this shelf's storage."""
+    @property
+    def program(self) -> tuple[str, ...]:
+        """buildah, on this shelf's storage."""
         storage = (f"--root={self.folder}/containers", f"--runroot={self.folder}/run")
-        run("buildah", *storage, "--storage-driver=overlay", command, *arguments)
+        return ("buildah", *storage, "--storage-driver=overlay")
 
     def _forget_old(self, name: str) -> None:
         """Keep the newest two: a tree that is gone back to finds its own."""
@@ -131,7 +136,7 @@ class _Shelf:
             path.unlink()
 
 
-def _build_base(shelf: _Shelf, directory: Path) -> None:
+def _build_base(shelf: Shelf, directory: Path) -> None:
     tree = directory / "tree"
     run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", _suite(), str(tree),
         *_mirror())  # fmt: skip
@@ -143,51 +148,11 @@ def _build_base(shelf: _Shelf, directory: Path) -> None:
     shelf.build(SANDBOX_IMAGE, directory)
 
 
-def _build_postgres(shelf: _Shelf, directory: Path) -> None:
+def _build_postgres(shelf: Shelf, directory: Path) -> None:
     tree = find_postgres_with_tls(18).bin.parent
     shutil.copytree(tree, directory / "tree", symlinks=True)
     (directory / "Dockerfile").write_text(POSTGRES_FILE)
     shelf.build(POSTGRES_IMAGE, directory)
-
-
-def _operator(shelf: _Shelf, base: Path) -> Path:
-    """The image as `make image` would build it, of this checkout."""
-    with scratch("wheel") as dist:
-        run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist), cwd=ROOT)
-        [wheel] = dist.glob("*.whl")
-        context = ("Dockerfile", "image/collect.py", "requirements/runtime.lock")
-
-        def build(shelf: _Shelf, directory: Path) -> None:
-            for name in context:
-                (directory / name).parent.mkdir(exist_ok=True)
-                shutil.copy2(ROOT / name, directory / name)
-            (directory / "dist").mkdir()
-            shutil.copy2(wheel, directory / "dist")
-            wheels = _wheels(shelf.folder)
-            shelf.build(
-                OPERATOR_IMAGE,
-                directory,
-                f"--build-arg=BASE={SANDBOX_IMAGE}",
-                "--build-arg=PIP_NO_INDEX=1",
-                "--build-arg=PIP_FIND_LINKS=/wheels",
-                f"--volume={wheels}:/wheels:ro",
-            )
-
-        parts = [base.name.encode(), *((ROOT / name).read_bytes() for name in context)]
-        return shelf.archive("operator", OPERATOR_IMAGE, [*parts, wheel.read_bytes()], build)
-
-
-def _wheels(folder: Path) -> Path:
-    """The locked packages as files: the build then needs no network, and none of its settings."""
-    lock = ROOT / "requirements" / "runtime.lock"
-    target = folder / f"wheels-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
-    if not target.exists():
-        partial = target.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        run(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes",
-            "--only-binary=:all:", f"--dest={partial}", f"--requirement={lock}")  # fmt: skip
-        partial.rename(target)
-    return target
 
 
 def _suite() -> str:
