@@ -9,7 +9,8 @@ import pytest
 from tests.testbed.binaries import require
 from tests.testbed.node.images import Images, require_images
 from tests.testbed.node.node import Node, require_node
-from tests.testbed.node.operator_image import require_operator_image
+from tests.testbed.node.older_release import CHART, VERSION, make_older_release
+from tests.testbed.node.operator_image import require_image_of, require_operator_image
 from tests.testbed.node.postgres_pod import PostgresPod
 from tests.testbed.node.release import Release
 from tests.testbed.scratch import scratch
@@ -69,6 +70,26 @@ def absent_release(
 ) -> Release:
     """A release that is not installed; who installs it removes it."""
     return Release(node, helm_program, tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture
+def own_release(absent_release: Release) -> Iterator[Release]:
+    """A release of the test's own: not installed, and taken away unless the test did that.
+
+    Only where the shared one is not there yet: in the files whose names come before.
+    """
+    yield absent_release
+    if absent_release.is_installed():
+        absent_release.remove()
+
+
+@pytest.fixture(scope="session")
+def older_chart(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The chart of a release before this one; the node has that one's image."""
+    tree = tmp_path_factory.mktemp("older")
+    make_older_release(tree)
+    node.import_image(require_image_of(tree, VERSION))
+    return tree / CHART
 
 
 @pytest.fixture(scope="session")

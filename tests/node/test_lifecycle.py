@@ -1,14 +1,12 @@
-"""The chart on a real node: from helm install to Ready, upgraded, rolled back, taken away again."""
+"""The chart on a real node: from helm install to Ready, taken away, and back again."""
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.chart.notes import commands
 from tests.testbed.certificates import write_private
@@ -39,11 +37,9 @@ def database(postgres_pod: PostgresPod, request: pytest.FixtureRequest) -> PodDa
 
 
 @pytest.fixture
-def release(absent_release: Release) -> Iterator[Release]:
-    """Not installed; taken away afterwards, unless the test did that."""
-    yield absent_release
-    if absent_release.is_installed():
-        absent_release.remove()
+def release(own_release: Release) -> Release:
+    """None that others use."""
+    return own_release
 
 
 def test_the_notes_lead_from_install_to_ready_and_back(
@@ -70,35 +66,6 @@ def test_the_notes_lead_from_install_to_ready_and_back(
         "serviceaccount/default",
         "lease.coordination.k8s.io/pgstrata",  # the pods made it, not Helm
     }
-
-
-def test_an_upgrade_brings_new_definitions_and_a_rollback_old_ones_and_resources_stay(
-    release: Release, user: KubectlUser, database: PodDatabase, tmp_path: Path
-) -> None:
-    release.install(chart=older(tmp_path))
-    assert not knows_max_connections(release.node)
-    user.apply(*reachable(database), schema_version("shop", "metrics", inline(CREATE)))
-    user.wait_ready("shop", deadline=SLOW)
-    user.wait_for("metrics", "Succeeded", kind="ManagedDatabase")
-    before = [user.get("shop"), user.get("metrics", "ManagedDatabase")]
-    journal = "select json_agg(s order by id)::text from pgstrata.step s"
-    done = database.value(journal)
-
-    release.upgrade()
-    release.wait_available()
-    assert knows_max_connections(release.node)
-    user.annotate("shop", "reconcile.pgstrata.dev/requestedAt=after-the-upgrade")
-    poll(lambda: handled(user.get("shop")) == "after-the-upgrade", SLOW, "the new one has looked")
-
-    release.rollback()
-    release.wait_available()
-    assert not knows_max_connections(release.node)
-    user.annotate("shop", "reconcile.pgstrata.dev/requestedAt=after-the-rollback")
-    poll(lambda: handled(user.get("shop")) == "after-the-rollback", SLOW, "the old one has looked")
-    after = [user.get("shop"), user.get("metrics", "ManagedDatabase")]
-    assert [r["metadata"]["uid"] for r in after] == [r["metadata"]["uid"] for r in before]
-    assert [r["status"]["conditions"] for r in after] == [r["status"]["conditions"] for r in before]
-    assert database.value(journal) == done, "nothing was done again"
 
 
 def test_an_operator_that_was_taken_away_goes_on_when_it_is_back(
@@ -194,27 +161,6 @@ def test_where_it_may_not_read_secrets_the_resource_says_so(
         return str(ready(user.get("metrics", "ManagedDatabase")).get("message", ""))
 
     poll(lambda: 'cannot get resource "secrets"' in told(), SLOW, f"the resource says it: {told()}")
-
-
-def handled(resource: dict[str, dict[str, str]]) -> str | None:
-    return resource["status"].get("lastHandledReconcileAt")
-
-
-def older(directory: Path) -> Path:
-    """The chart as a release before this one: its definitions lack a field."""
-    chart = directory / "older"
-    shutil.copytree(CHART, chart)
-    description = yaml.safe_load((chart / "Chart.yaml").read_text()) | {"version": "0.0.9"}
-    (chart / "Chart.yaml").write_text(yaml.safe_dump(description))
-    file = chart / "templates" / "crds" / "pgstrata.dev_manageddatabases.yaml"
-    text = file.read_text()
-    assert text.count("maxConnections:") == 1
-    file.write_text(text.replace("maxConnections:", "connectionsAtMost:"))
-    return chart
-
-
-def knows_max_connections(node: Node) -> bool:
-    return "maxConnections" in node.kubectl("get", "crd", CRDS[1], "--output=json").stdout
 
 
 class Shell:

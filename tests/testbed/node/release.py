@@ -39,6 +39,11 @@ class Release:
         """helm upgrade."""
         self._command("upgrade", chart, values, wait=True)
 
+    def run_image(self, tag: str) -> None:
+        """helm upgrade to another image alone; chart and values stay."""
+        options = ("--reuse-values", f"--set=image.tag={tag}", "--wait", "--timeout=90s")
+        self.helm.run("upgrade", RELEASE, str(CHART), f"--namespace={NAMESPACE}", *options)
+
     def rollback(self) -> None:
         """helm rollback to the revision before."""
         self.helm.run("rollback", RELEASE, f"--namespace={NAMESPACE}", "--wait")
@@ -71,6 +76,12 @@ class Release:
         listed = self.node.kubectl("get", "pods", f"--namespace={NAMESPACE}", "--output=json")
         items: list[dict[str, Any]] = json.loads(listed.stdout)["items"]
         return items
+
+    def images(self) -> dict[str, str]:
+        """The pods' names, each with the image of its container."""
+        return {
+            pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in self.pods()
+        }
 
     def pod(self, name: str) -> dict[str, Any]:
         """One pod."""
