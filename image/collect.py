@@ -17,7 +17,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 USER = 65532
-DATA = ("/etc/ld.so.cache", "/etc/ssl/certs/ca-certificates.crt", "/usr/share/zoneinfo")
+DATA = (
+    "/etc/debian_version",
+    "/etc/ld.so.cache",
+    "/etc/os-release",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/usr/share/zoneinfo",
+)
+MADE = {"/etc/ssl/certs/ca-certificates.crt": "/usr/sbin/update-ca-certificates"}
+"""Files that no package has, and what made them, which one has."""
 MERGED = ("/lib", "/lib64", "/bin", "/sbin")
 """Links into /usr on most systems; the loader's own path goes through one of them."""
 NOTHING = re.compile(r"(?!)")
@@ -26,8 +34,15 @@ UNUSED = re.compile(
     r"|lib2to3|pydoc_data|config-.*|(_tkinter|_sqlite3|_curses.*|_dbm|_gdbm|readline|_test.*)\..*so)"
 )
 OTHER_PROGRAMS = re.compile(r"(?!python|pgstrata|kubectl-pgstrata).*")
-HARDLY_READ = "/kubernetes/(aio/)?client/(api|models)/"
-"""Hundreds of modules of which a few are imported: 50 MB if they were compiled."""
+GENERATED = re.compile(r"/kubernetes/(aio/)?client/(api|models)/(?!__init__)")
+"""A class for each type and operation of the API: 62 MB, of which pgstrata and kopf load a few."""
+LOADED = """
+import pkgutil, sys, pgstrata
+for module in pkgutil.walk_packages(pgstrata.__path__, "pgstrata."):
+    if not module.name.endswith("__main__"):
+        __import__(module.name)
+print(*(file for m in sys.modules.values() if (file := getattr(m, "__file__", None))), sep="\\n")
+"""
 FILES = {
     "/etc/passwd": f"root:x:0:0::/root:/none\npgstrata:x:{USER}:{USER}::/nonexistent:/none\n",
     "/etc/group": f"root:x:0:\npgstrata:x:{USER}:\n",
@@ -41,7 +56,7 @@ def main(venv: Path, target: Path) -> None:
     for link in MERGED:
         if os.path.islink(link):
             _copy(Path(link), target)
-    trees = [*_tree(stdlib, UNUSED), *_tree(venv / "bin", OTHER_PROGRAMS), *_tree(venv / "lib")]
+    trees = [*_tree(stdlib, UNUSED), *_tree(venv / "bin", OTHER_PROGRAMS), *_modules(venv)]
     programs = [*_links(venv / "bin" / "python3"), venv / "pyvenv.cfg", *trees]
     libraries = {library for path in programs for library in _libraries(path)}
     taken = {*programs, *libraries, *_name_services(libraries), *_data()}
@@ -55,7 +70,7 @@ def main(venv: Path, target: Path) -> None:
     (target / "tmp").chmod(0o1777)
     # the root is read-only where it runs, and a file's time is not kept by every builder
     compileall = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run([*compileall, "-x", HARDLY_READ, "-s", target, "-p", "/", target], check=True)
+    subprocess.run([*compileall, "-s", target, "-p", "/", target], check=True)
 
 
 def _tree(root: Path, left_out: re.Pattern[str] = NOTHING) -> Iterator[Path]:
@@ -64,6 +79,14 @@ def _tree(root: Path, left_out: re.Pattern[str] = NOTHING) -> Iterator[Path]:
         names[:] = [name for name in names if not left_out.fullmatch(name)]
         links = [name for name in names if (Path(folder) / name).is_symlink()]
         yield from (Path(folder) / n for n in (*files, *links) if not left_out.fullmatch(n))
+
+
+def _modules(venv: Path) -> Iterator[Path]:
+    """What is installed, but for generated classes that nothing loads."""
+    loaded = set(_run(str(venv / "bin" / "python3"), "-IB", "-c", LOADED).splitlines())
+    for path in _tree(venv / "lib"):
+        if not GENERATED.search(str(path)) or str(path) in loaded:
+            yield path
 
 
 def _links(path: Path) -> Iterator[Path]:
@@ -95,7 +118,7 @@ def _name_services(libraries: Iterable[Path]) -> Iterator[Path]:
 
 def _data() -> Iterator[Path]:
     for name in map(Path, DATA):
-        yield from _tree(name) if name.is_dir() else [name] * name.exists()
+        yield from _tree(name) if name.is_dir() else _links(name) if name.exists() else ()
 
 
 def _copy(path: Path, target: Path) -> None:
@@ -121,7 +144,8 @@ def _dpkg_names(path: Path) -> set[str]:
 def _packages(paths: Iterable[Path]) -> set[str]:
     if shutil.which("dpkg-query") is None:
         return set()
-    names = sorted({name for path in paths for name in _dpkg_names(path)})
+    makers = (Path(MADE.get(str(path), path)) for path in paths)
+    names = sorted({name for path in makers for name in _dpkg_names(path)})
     said = subprocess.run(
         ["dpkg-query", "--search", *names], capture_output=True, text=True, check=False
     ).stdout

@@ -1,0 +1,106 @@
+"""The operator's image: what it must have and what it must not have."""
+
+import json
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from image.collect import LOADED
+from pgstrata import __version__
+from tests.testbed.node.images import Images
+
+PYTHON = "/opt/pgstrata/bin/python3"
+LARGEST = 140
+"""MiB of files. 124 are usual; what would bring a tenth again is worth a look first, as the classes
+that kubernetes has for each type of the API were: 68 MiB, hardly one of them used."""
+PROGRAMS = {"kubectl-pgstrata", "pgstrata", "python", "python3", "python3.11"}
+
+
+@pytest.fixture(scope="module")
+def root(operator_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image's files."""
+    folder = unpacked(operator_image, tmp_path_factory.mktemp("image"))
+    folder.chmod(0o755)
+    return folder
+
+
+def test_the_image_loads_what_a_whole_installation_loads(root: Path) -> None:
+    load = ("-I", "-c", LOADED)
+    here = subprocess.run([sys.executable, *load], check=True, capture_output=True, text=True)
+    assert of_kubernetes(inside(root, PYTHON, *load)) == of_kubernetes(here.stdout)
+
+
+def of_kubernetes(loaded: str) -> set[str]:
+    names = {line.partition("/site-packages/")[2] for line in loaded.splitlines()}
+    found = {name for name in names if name.startswith(("kopf/", "kubernetes/"))}
+    assert len(found) > 100
+    return found
+
+
+def test_the_image_has_no_program_but_python_and_pgstrata(root: Path) -> None:
+    folders = [root / name for name in ("bin", "sbin", "usr/bin", "usr/sbin", "opt/pgstrata/bin")]
+    found = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    assert found == PROGRAMS
+    assert inside(root, "/opt/pgstrata/bin/pgstrata", "--version").split()[-1] == __version__
+
+
+def test_the_image_is_no_larger_than_what_it_needs(root: Path) -> None:
+    size = sum(path.lstat().st_size for path in files(root)) >> 20
+    print(f"the image's files: {size} MiB")
+    assert size < LARGEST
+
+
+def test_every_file_of_debian_is_of_a_package_that_the_image_names(
+    root: Path, images: Images, tmp_path: Path
+) -> None:
+    lists = unpacked(images.base, tmp_path, "var/lib/dpkg/info/") / "var/lib/dpkg/info"
+    owners = {
+        line.removeprefix("/usr"): path.name.removesuffix(".list").partition(":")[0]
+        for path in lists.glob("*.list")
+        for line in path.read_text().splitlines()
+    }
+    # but for the links of a merged /usr, which look like some package's folder
+    found = (path for path in files(root) if path.parent != root)
+    taken = {f"/{path.relative_to(root)}".removeprefix("/usr") for path in found}
+    needed = {owners[name] for name in taken if name in owners}
+    assert {"libc6", "libssl3", "tzdata"} <= needed
+    assert needed | {"ca-certificates"} == set(statuses(root))
+
+
+def unpacked(archive: Path, target: Path, below: str = "") -> Path:
+    """Unpack the files of an image of one layer; return the folder."""
+    with tarfile.open(archive) as outer:
+        manifest = outer.extractfile("manifest.json")
+        assert manifest is not None
+        [layer] = json.load(manifest)[0]["Layers"]
+        with tarfile.open(fileobj=outer.extractfile(layer)) as inner:
+            members = [m for m in inner.getmembers() if m.name.startswith(below)]
+            inner.extractall(target, members, filter="tar")
+    return target
+
+
+def files(root: Path) -> Iterator[Path]:
+    return (path for path in root.rglob("*") if path.is_symlink() or path.is_file())
+
+
+def statuses(root: Path) -> dict[str, dict[str, str]]:
+    """The packages that the image names, by name, and what it says of each."""
+    texts = [path.read_text() for path in (root / "var/lib/dpkg/status.d").iterdir()]
+    fields: list[Any] = [
+        [line.split(": ", 1) for line in text.splitlines() if ": " in line and line[0] != " "]
+        for text in texts
+    ]
+    return {status["Package"]: status for status in map(dict, fields)}
+
+
+def inside(root: Path, *command: str) -> str:
+    """Run a program of the image, with its files and its user; return what it prints."""
+    user = ("chroot", "--userspec=65532:65532", str(root))
+    done = subprocess.run([*user, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
