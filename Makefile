@@ -56,15 +56,16 @@ image: dist/wheel
 dist/wheel: .venv/ready FORCE
 	@rm -f dist/*.whl && $(BIN)/python -m hatchling build -t wheel -d dist
 
-# The Python packages in the image, with versions, licences and what needs what: dist/pgstrata.cdx.json
-sbom: .venv/ready
-	@mkdir -p dist
-	@for name in runtime sbom; do \
-	  $(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/$$name; \
-	  $(BIN)/uv pip sync --quiet --python .venv/$$name/bin/python --require-hashes requirements/$$name.lock || exit 1; \
-	done
-	@.venv/sbom/bin/cyclonedx-py environment .venv/runtime/bin/python --pyproject pyproject.toml \
-	  --mc-type application --output-reproducible --output-file dist/pgstrata.cdx.json
+# What is in the image, from Debian and from Python, with versions: dist/pgstrata.cdx.json. Builds it
+# like `make image`, into dist/root
+sbom: dist/wheel
+	@rm -rf dist/root && $(BUILD) --output type=local,dest=dist/root .
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/sbom
+	@$(BIN)/uv pip sync --quiet --python .venv/sbom/bin/python --require-hashes requirements/sbom.lock
+	@PYTHONPATH=$$(echo "$(CURDIR)"/dist/root/opt/pgstrata/lib/python3*/site-packages) \
+	  .venv/sbom/bin/python -I -m cyclonedx_py environment -S $(BIN)/python --pyproject pyproject.toml \
+	  --mc-type application --output-reproducible --output-file dist/python.cdx.json
+	@.venv/sbom/bin/python -I image/sbom.py dist/root dist/python.cdx.json > dist/pgstrata.cdx.json
 
 # Measurements beside limits and peers. ONLY=runner
 bench: .venv/ready

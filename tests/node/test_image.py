@@ -1,10 +1,11 @@
-"""The operator's image: what it must have and what it must not have."""
+"""The operator's image: what it must have, what it must not have, and what its SBOM says of it."""
 
 import json
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from image.collect import LOADED
 from pgstrata import __version__
 from tests.testbed.node.images import Images
+from tests.testbed.node.operator_image import copy_tree, make_sbom
 
 PYTHON = "/opt/pgstrata/bin/python3"
 LARGEST = 140
 """MiB of files. 124 are usual; what would bring a tenth again is worth a look first, as the classes
 that kubernetes has for each type of the API were: 68 MiB, hardly one of them used."""
+SBOM = "dist/pgstrata.cdx.json"
 PROGRAMS = {"kubectl-pgstrata", "pgstrata", "python", "python3", "python3.11"}
 
 
@@ -27,6 +30,15 @@ def root(operator_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     folder = unpacked(operator_image, tmp_path_factory.mktemp("image"))
     folder.chmod(0o755)
     return folder
+
+
+@pytest.fixture(scope="module")
+def tree(operator_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout in which `make sbom` has run."""
+    tree = tmp_path_factory.mktemp("sbom")
+    copy_tree(tree)
+    make_sbom(tree)
+    return tree
 
 
 def test_the_image_loads_what_a_whole_installation_loads(root: Path) -> None:
@@ -70,6 +82,39 @@ def test_every_file_of_debian_is_of_a_package_that_the_image_names(
     needed = {owners[name] for name in taken if name in owners}
     assert {"libc6", "libssl3", "tzdata"} <= needed
     assert needed | {"ca-certificates"} == set(statuses(root))
+
+
+def test_the_sbom_names_what_is_in_the_image_and_nothing_else(root: Path, tree: Path) -> None:
+    sbom = json.loads((tree / SBOM).read_text())
+    debian = {
+        f"pkg:deb/debian/{name}@{status['Version']}".replace("+", "%2B")
+        for name, status in statuses(root).items()
+    }
+    [folder] = root.glob("opt/pgstrata/lib/python3*/site-packages")
+    found = distributions(path=[str(folder)])
+    installed = {each.name.lower().replace("_", "-"): each.version for each in found}
+    own = sbom["metadata"]["component"]
+    assert (own["name"], own["version"]) == ("pgstrata", installed.pop("pgstrata"))
+    python = {f"pkg:pypi/{name}@{version}" for name, version in installed.items()}
+    named = [component["purl"].partition("?")[0] for component in sbom["components"]]
+    assert sorted(named) == sorted(debian | python)
+    assert len(installed) > 30
+    needs = {each["ref"]: each.get("dependsOn", []) for each in sbom["dependencies"]}
+    [libssl] = [ref for ref in needs if ref.startswith("debian:libssl3=")]
+    assert [ref.partition("=")[0] for ref in needs[libssl]] == ["debian:libc6"]
+
+
+def test_the_sbom_names_an_interpreter_that_is_of_no_package(root: Path, tree: Path) -> None:
+    assert sbom_again(tree) == (tree / SBOM).read_text(), "the same image, the same text"
+    for status in (tree / "dist/root/var/lib/dpkg/status.d").glob("libpython3*-minimal"):
+        status.unlink()
+    purls = [component["purl"] for component in json.loads(sbom_again(tree))["components"]]
+    assert f"pkg:generic/python@{inside(root, PYTHON, '-V').split()[1]}" in purls
+
+
+def sbom_again(tree: Path) -> str:
+    command = [".venv/sbom/bin/python", "-I", "image/sbom.py", "dist/root", "dist/python.cdx.json"]
+    return subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True).stdout
 
 
 def unpacked(archive: Path, target: Path, below: str = "") -> Path:

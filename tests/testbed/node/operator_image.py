@@ -65,18 +65,28 @@ def require_image_of(tree: Path, version: str) -> Path:
     def build(shelf: Shelf, directory: Path) -> None:
         copy = directory / "tree"
         shutil.copytree(tree, copy)
-        arguments = (
-            *BUILD_OPTIONS,
-            "--build-arg=PIP_NO_INDEX=1",
-            "--build-arg=PIP_FIND_LINKS=/wheels",
-            f"--volume={_wheels(shelf.folder, tree)}:/wheels:ro",
-        )
-        run("make", f"--directory={copy}", "--old-file=.venv/ready", "image",
-            f"BIN={Path(sys.executable).parent}", f"IMAGE={image}", f"BASE={SANDBOX_IMAGE}",
-            f"BUILDER={' '.join(shelf.program)}", f"BUILD_ARGS={' '.join(arguments)}")  # fmt: skip
+        _make(shelf, copy, "image", f"IMAGE={image}")
 
     with open_shelf() as shelf:
         return shelf.archive(name, image, [base.name, *_contents(tree)], build)
+
+
+def make_sbom(tree: Path) -> None:
+    """Run `make sbom` in a tree, whose images are on the shelf; it gets folders dist and .venv."""
+    with open_shelf() as shelf:
+        _make(shelf, tree, "sbom")
+
+
+def _make(shelf: Shelf, tree: Path, rule: str, *variables: str) -> None:
+    arguments = (
+        *BUILD_OPTIONS,
+        "--build-arg=PIP_NO_INDEX=1",
+        "--build-arg=PIP_FIND_LINKS=/wheels",
+        f"--volume={_wheels(shelf.folder, tree)}:/wheels:ro",
+    )
+    run("make", f"--directory={tree}", "--old-file=.venv/ready", rule, *variables,
+        f"BIN={Path(sys.executable).parent}", f"BASE={SANDBOX_IMAGE}",
+        f"BUILDER={' '.join(shelf.program)}", f"BUILD_ARGS={' '.join(arguments)}")  # fmt: skip
 
 
 def _contents(tree: Path) -> Iterator[str | bytes]:
