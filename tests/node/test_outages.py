@@ -1,7 +1,8 @@
 """Pods that are killed, stopped, rolled, cut off: the standby goes on, and nothing is done twice.
 
-The times are printed. Cuts are made in the node's packet filter, since nothing enforces a
-NetworkPolicy there.
+The times are printed: until the Lease is another pod's, until that one has carried out a change
+made right after the event, and until it has the run that was in its middle. Cuts are made in
+the node's packet filter, since nothing enforces a NetworkPolicy there.
 """
 
 import os
@@ -18,15 +19,14 @@ from tests.testbed.node import configuration as conf
 from tests.testbed.node.node import Node
 from tests.testbed.node.postgres_pod import PodDatabase, PostgresPod
 from tests.testbed.node.release import Release
+from tests.testbed.node.takeover import Takeover
 from tests.testbed.node.tenant import reachable, tenant
-from tests.testbed.operator_ledger import assert_done_once, ledger, wait_in_the_middle
+from tests.testbed.operator_ledger import assert_done_once
 from tests.testbed.operator_user import KubectlUser, inline, ready, schema_version
 from tests.testbed.polling import poll
 
 AFTER_SIGTERM = 5.0
 AFTER_SILENCE = 20.0
-STEP = 1.0
-"""Seconds that a step of the ledger takes; a run ends at its end."""
 END = 60.0
 API_PORT, SERVICE_PORT, DATABASE_PORT = conf.API_PORT, 443, 5432
 
@@ -45,15 +45,9 @@ def database(postgres_pod: PostgresPod, request: pytest.FixtureRequest) -> PodDa
 
 
 @pytest.fixture
-def leader(release: Release, user: KubectlUser, database: PodDatabase) -> str:
-    """The pod that leads; a run of its is in the middle."""
-    user.apply(*reachable(database), ledger("shop", "metrics", seconds=STEP))
-    wait_in_the_middle(database)
-    return release.leader()
-
-
-def token(database: PodDatabase) -> int:
-    return int(database.value("select max(token) from pgstrata.fence"))
+def takeover(release: Release, user: KubectlUser, database: PodDatabase) -> Takeover:
+    """The pod that leads has a run in its middle."""
+    return Takeover.prepare(release, user, database)
 
 
 def time_until(condition: Callable[[], bool], what: str, limit: float) -> float:
@@ -72,19 +66,18 @@ def end_well(user: KubectlUser, database: PodDatabase) -> None:
 
 
 def test_a_deleted_pod_hands_over(
-    leader: str, release: Release, user: KubectlUser, database: PodDatabase
+    takeover: Takeover, release: Release, user: KubectlUser, database: PodDatabase
 ) -> None:
-    release.node.kubectl("delete", "pod", leader, f"--namespace={NAMESPACE}", "--wait=false")
-    time_until(lambda: release.leader() != leader, "SIGTERM to the standby leading", AFTER_SIGTERM)
+    delete = ("delete", "pod", takeover.leader, f"--namespace={NAMESPACE}", "--wait=false")
+    takeover.time("SIGTERM", lambda: release.node.kubectl(*delete), AFTER_SIGTERM)
     end_well(user, database)
 
 
 def test_a_killed_pod_is_replaced(
-    leader: str, release: Release, user: KubectlUser, database: PodDatabase
+    takeover: Takeover, release: Release, user: KubectlUser, database: PodDatabase
 ) -> None:
-    before = token(database)
-    release.send(leader, signal.SIGKILL)
-    time_until(lambda: token(database) > before, "SIGKILL to the standby's own run", AFTER_SILENCE)
+    leader = takeover.leader
+    takeover.time("SIGKILL", lambda: release.send(leader, signal.SIGKILL), AFTER_SILENCE)
     end_well(user, database)
     assert release.leader() != leader
     [status] = release.pod(leader)["status"]["containerStatuses"]
@@ -92,14 +85,13 @@ def test_a_killed_pod_is_replaced(
 
 
 def test_a_paused_leader_is_replaced_and_ends_when_it_wakes(
-    leader: str, release: Release, user: KubectlUser, database: PodDatabase
+    takeover: Takeover, release: Release, user: KubectlUser, database: PodDatabase
 ) -> None:
-    before = token(database)
-    pid = release.send(leader, signal.SIGSTOP)
+    leader = takeover.leader
+    pid = release.process(leader)
+    assert pid is not None
     try:
-        time_until(
-            lambda: token(database) > before, "SIGSTOP to the standby's own run", AFTER_SILENCE
-        )
+        takeover.time("SIGSTOP", lambda: os.kill(pid, signal.SIGSTOP), AFTER_SILENCE)
     finally:
         os.kill(pid, signal.SIGCONT)
     poll(lambda: exit_status(release, leader) == LEASE_LOST, END, "the woken leader has ended")
@@ -107,13 +99,14 @@ def test_a_paused_leader_is_replaced_and_ends_when_it_wakes(
 
 
 def test_a_leader_cut_from_the_api_gives_up_and_the_standby_goes_on(
-    leader: str, release: Release, user: KubectlUser, database: PodDatabase
+    release: Release, user: KubectlUser, database: PodDatabase
 ) -> None:
-    before = token(database)
-    release.cut(leader, SERVICE_PORT, API_PORT)
+    # it would end a shorter run before it gives up: nothing is between it and the database
+    takeover = Takeover.prepare(release, user, database, step=5.0)
+    leader = takeover.leader
     try:
-        time_until(
-            lambda: token(database) > before, "the API cut to the standby's own run", AFTER_SILENCE
+        takeover.time(
+            "the API cut", lambda: release.cut(leader, SERVICE_PORT, API_PORT), AFTER_SILENCE
         )
         assert exit_status(release, leader) == LEASE_LOST
         end_well(user, database)
@@ -146,8 +139,9 @@ def test_a_leader_cut_from_the_database_alone_stays_and_says_so(
 
 
 def test_a_rolled_deployment_goes_on(
-    leader: str, release: Release, user: KubectlUser, database: PodDatabase
+    takeover: Takeover, release: Release, user: KubectlUser, database: PodDatabase
 ) -> None:
+    assert takeover.leader in release.ready_pods()
     old = {pod["metadata"]["name"] for pod in release.pods()}
     place = ("deployment/pgstrata", f"--namespace={NAMESPACE}")
     release.node.kubectl("rollout", "restart", *place)

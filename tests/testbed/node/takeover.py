@@ -1,0 +1,116 @@
+"""Times a takeover on a node: from what ends a leader to what the standby does in its place.
+
+A run of the leader's is in its middle, and a small resource at rest beside it. That one is changed
+right after the event: a Lease is worth nothing to a user until somebody carries out a change. How
+long a change takes that nothing disturbs is measured first and taken off, for that is the machine.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Self, TypeVar
+
+from tests.testbed.helm import NAMESPACE, RELEASE
+from tests.testbed.node.postgres_pod import PodDatabase
+from tests.testbed.node.release import Release
+from tests.testbed.node.tenant import reachable
+from tests.testbed.operator_ledger import ledger, wait_in_the_middle
+from tests.testbed.operator_user import KubectlUser, inline, ready, schema_version
+from tests.testbed.polling import poll
+
+T = TypeVar("T")
+
+PATIENCE = 30.0
+"""Seconds for which a takeover that is too late is waited for all the same, to print how late."""
+
+
+class Takeover:
+    """A leader with a run in its middle; made by prepare()."""
+
+    def __init__(self, release: Release, user: KubectlUser, database: PodDatabase) -> None:
+        """Use prepare()."""
+        self._user = user
+        self._database = database
+        self._changes = 0
+        self.leader = release.leader()
+
+    @classmethod
+    def prepare(
+        cls, release: Release, user: KubectlUser, database: PodDatabase, *, step: float = 1.0
+    ) -> Self:
+        """Let the leader carry out a change of "side", then run "shop" up to its middle.
+
+        Each of that run's steps takes `step` seconds; it can be left at the end of one.
+        """
+        takeover = cls(release, user, database)
+        user.apply(*reachable(database))
+        takeover._change()
+        poll(takeover._is_carried_out, PATIENCE, "there is a resource at rest")
+        started = time.monotonic()
+        takeover._change()
+        poll(takeover._is_carried_out, PATIENCE, "an undisturbed change is carried out")
+        takeover._undisturbed = time.monotonic() - started
+        user.apply(ledger("shop", "metrics", seconds=step))
+        wait_in_the_middle(database)
+        return takeover
+
+    _undisturbed: float
+
+    def time(self, name: str, event: Callable[[], T], limit: float) -> T:
+        """Cause the event, change "side", print what is when another pod's; return event's answer.
+
+        Fails unless the change is carried out, and the run is gone on with, by another pod within
+        `limit` seconds more than an undisturbed change takes.
+        """
+        started = time.monotonic()
+        answer = event()
+        self._change()
+        seen = _first_times(
+            {
+                "the Lease": lambda: self._lease_holder() not in ("", self.leader),
+                "a change": self._is_carried_out,
+                "the run": lambda: self._pod_of("schema:public") != self.leader,
+            },
+            started + limit + PATIENCE,
+        )
+        taken = {what: at - started for what, at in seen.items()}
+        said = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in taken.items())
+        print(f"{name} until another pod has {said} (undisturbed: {self._undisturbed:.1f} s)")
+        assert taken.keys() == {"the Lease", "a change", "the run"}, "each is another pod's at last"
+        assert self._pod_of("schema:side") != self.leader, "carried out by another pod"
+        assert max(taken.values()) - self._undisturbed < limit, f"within {limit:g} s: {said}"
+        return answer
+
+    def _change(self) -> None:
+        self._changes += 1
+        statements = (f"create table side.t{number} ()" for number in range(self._changes))
+        version = f"{self._changes:03}"
+        self._user.apply(
+            schema_version("side", "metrics", inline(*statements), version=version, schema="side")
+        )
+
+    def _is_carried_out(self) -> bool:
+        return ready(self._user.get("side")).get("reason") == "Succeeded"
+
+    def _lease_holder(self) -> str:
+        lease = self._user.reader.get("Lease", NAMESPACE, RELEASE) or {"spec": {}}
+        holder: str = lease["spec"].get("holderIdentity", "")
+        return holder.partition("_")[0]
+
+    def _pod_of(self, locked: str) -> str:
+        """The pod whose run has the fence of an object in the database: CLUSTER/POD_PROCESS."""
+        query = f"select holder from pgstrata.fence where object = '{locked}'"
+        return str(self._database.value(query)).rpartition("/")[2].rpartition("_")[0]
+
+
+def _first_times(looks: Mapping[str, Callable[[], bool]], end: float) -> dict[str, float]:
+    """When each was first true, as far as that was before `end`, by the monotonic clock."""
+    seen: dict[str, float] = {}
+
+    def look() -> bool:
+        for what in looks.keys() - seen.keys():
+            if looks[what]():
+                seen[what] = time.monotonic()
+        return seen.keys() == looks.keys() or time.monotonic() > end
+
+    poll(look, end - time.monotonic() + 1.0, "either all or too late")
+    return seen
