@@ -42,12 +42,13 @@ def release(own_release: Release) -> Release:
     return own_release
 
 
+@pytest.mark.parametrize("keep", [True, False], ids=["kept", "not kept"])
 def test_the_notes_lead_from_install_to_ready_and_back(
-    release: Release, user: KubectlUser, database: PodDatabase, tmp_path: Path
+    release: Release, user: KubectlUser, database: PodDatabase, tmp_path: Path, keep: bool
 ) -> None:
     shell = Shell(release, user.namespace, tmp_path)
     started = time.monotonic()
-    first, last = commands(release.install(wait=False))
+    first, last = commands(release.install({"crds": {"keep": keep}}, wait=False))
     shell.run(first.replace("postgresql://USER:PASSWORD@HOST:5432/DATABASE", database.uri))
     taken = time.monotonic() - started
     print(f"helm install to the first resource Ready: {taken:.1f} s")
@@ -58,8 +59,7 @@ def test_the_notes_lead_from_install_to_ready_and_back(
     shell.run(last)
     assert database.value("select count(*) from orders") == 0, "data stays"
     assert database.value("select count(*) from pgstrata.claim") == 0, "nobody manages it any more"
-    left = release.node.kubectl("get", "crd", "--output=name").stdout
-    assert not [name for name in CRDS if name in left]
+    poll(lambda: not definitions(release.node), SLOW, "the definitions have gone: nothing hangs")
     objects = "all,lease,role,rolebinding,pdb,serviceaccount,secret"
     left = release.node.kubectl("get", objects, f"--namespace={NAMESPACE}", "--output=name").stdout
     assert {name for name in left.split() if not name.startswith("pod/")} == {
@@ -161,6 +161,11 @@ def test_where_it_may_not_read_secrets_the_resource_says_so(
         return str(ready(user.get("metrics", "ManagedDatabase")).get("message", ""))
 
     poll(lambda: 'cannot get resource "secrets"' in told(), SLOW, f"the resource says it: {told()}")
+
+
+def definitions(node: Node) -> list[str]:
+    listed = node.kubectl("get", "crd", "--output=name").stdout
+    return [name for name in CRDS if name in listed]
 
 
 class Shell:
