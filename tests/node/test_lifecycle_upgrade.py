@@ -12,6 +12,8 @@ from tests.testbed.node.older_release import VERSION as OLDER
 from tests.testbed.node.postgres_pod import PodDatabase, PostgresPod
 from tests.testbed.node.release import CRDS, Release
 from tests.testbed.node.tenant import reachable, tenant
+from tests.testbed.operator_ledger import assert_done_once, ledger, wait_in_the_middle
+from tests.testbed.operator_sight import host_of_run
 from tests.testbed.operator_user import KubectlUser, Manifest, inline, schema_version
 
 SLOW = 30.0
@@ -109,6 +111,19 @@ def test_an_older_operator_under_the_newer_definitions_leaves_newer_fields_alone
     assert user.get("metrics", "ManagedDatabase")["spec"]["maxConnections"] == 7
     assert [kept["uid"] for kept in resources(user)] == [kept["uid"] for kept in before]
     assert everything_done(database) == done
+
+
+def test_a_run_in_its_middle_is_gone_on_with_by_the_newer_operator(
+    own_release: Release, older_chart: Path, user: KubectlUser, database: PodDatabase
+) -> None:
+    own_release.install(chart=older_chart)
+    user.apply(*reachable(database), ledger("shop", "metrics", seconds=6.0))
+    wait_in_the_middle(database)
+    own_release.upgrade()
+    pods = pods_of(own_release, __version__)
+    user.wait_ready("shop", deadline=SLOW)
+    assert_done_once(database)
+    assert host_of_run(database, "schema:public") in pods, "the newer one ended it"
 
 
 def pods_of(release: Release, version: str) -> set[str]:

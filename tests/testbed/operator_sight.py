@@ -50,6 +50,14 @@ def owners(database: Connectable) -> list[str]:
     return [name for (name,) in found]
 
 
+def host_of_run(database: Connectable, object_: str) -> str:
+    """The host, in a cluster the pod, whose run has an object's fence: CLUSTER/HOST_PROCESS."""
+    query = "select holder from pgstrata.fence where object = %s"
+    with database.connect() as connection:
+        [(holder,)] = connection.execute(query, [object_]).fetchall()
+    return str(holder).rpartition("/")[2].rpartition("_")[0]
+
+
 @contextmanager
 def old_snapshot(database: Connectable) -> Iterator[int]:
     """Keep a transaction open that every index build has to wait for; yield its pid."""

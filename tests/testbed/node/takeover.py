@@ -14,6 +14,7 @@ from tests.testbed.node.postgres_pod import PodDatabase
 from tests.testbed.node.release import Release
 from tests.testbed.node.tenant import reachable
 from tests.testbed.operator_ledger import ledger, wait_in_the_middle
+from tests.testbed.operator_sight import host_of_run
 from tests.testbed.operator_user import KubectlUser, inline, ready, schema_version
 from tests.testbed.polling import poll
 
@@ -68,7 +69,7 @@ class Takeover:
             {
                 "the Lease": lambda: self._lease_holder() not in ("", self.leader),
                 "a change": self._is_carried_out,
-                "the run": lambda: self._pod_of("schema:public") != self.leader,
+                "the run": lambda: host_of_run(self._database, "schema:public") != self.leader,
             },
             started + limit + PATIENCE,
         )
@@ -76,7 +77,9 @@ class Takeover:
         said = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in taken.items())
         print(f"{name} until another pod has {said} (undisturbed: {self._undisturbed:.1f} s)")
         assert taken.keys() == {"the Lease", "a change", "the run"}, "each is another pod's at last"
-        assert self._pod_of("schema:side") != self.leader, "carried out by another pod"
+        assert host_of_run(self._database, "schema:side") != self.leader, (
+            "carried out by another pod"
+        )
         assert max(taken.values()) - self._undisturbed < limit, f"within {limit:g} s: {said}"
         return answer
 
@@ -95,11 +98,6 @@ class Takeover:
         lease = self._user.reader.get("Lease", NAMESPACE, RELEASE) or {"spec": {}}
         holder: str = lease["spec"].get("holderIdentity", "")
         return holder.partition("_")[0]
-
-    def _pod_of(self, locked: str) -> str:
-        """The pod whose run has the fence of an object in the database: CLUSTER/POD_PROCESS."""
-        query = f"select holder from pgstrata.fence where object = '{locked}'"
-        return str(self._database.value(query)).rpartition("/")[2].rpartition("_")[0]
 
 
 def _first_times(looks: Mapping[str, Callable[[], bool]], end: float) -> dict[str, float]:
