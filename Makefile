@@ -28,7 +28,7 @@ test: lint
 test-all: lint
 	@$(PYTEST) --whole $(if $(PG),--pg=$(PG)) $(ARGS)
 
-# The chart and the image on a whole node: root, 5 minutes; the first time 10 more, for the programs
+# The chart and the image on a whole node: root, 8 minutes; the first time 10 more, for the programs
 test-cluster: .venv/ready
 	@$(BIN)/python -m pytest -s --durations=5 tests/node $(ARGS)
 

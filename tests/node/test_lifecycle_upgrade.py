@@ -126,6 +126,36 @@ def test_a_run_in_its_middle_is_gone_on_with_by_the_newer_operator(
     assert host_of_run(database, "schema:public") in pods, "the newer one ended it"
 
 
+def test_definitions_that_are_left_behind_are_told_and_worked_with(
+    own_release: Release, older_chart: Path, user: KubectlUser, database: PodDatabase
+) -> None:
+    own_release.install(chart=older_chart)
+    user.apply(*reachable(database), schema_version("shop", "metrics", inline(CREATE)))
+    user.wait_ready("shop", deadline=SLOW)
+    before, done = resources(user), everything_done(database)
+
+    own_release.upgrade({"crds": {"enabled": False}})
+    pods_of(own_release, __version__)
+    assert fields_known(own_release.node) == set()
+    wait_looked_at(user, "under-older-definitions")
+    assert (resources(user), everything_done(database)) == (before, done)
+    [told] = [
+        line["message"]
+        for line in own_release.log(own_release.leader())
+        if line["message"].startswith("CustomResourceDefinitions are of an older release")
+    ]
+    assert "ManagedDatabase spec.maxConnections" in told
+    assert "SchemaVersion status.appliedCount" in told
+    user.wait_event("shop", ("Warning", "OutdatedDefinition"))
+
+    own_release.uninstall()
+    own_release.install()
+    assert fields_known(own_release.node) == set(NEWER_FIELDS), "taken over, and brought up to date"
+    wait_looked_at(user, "under-newer-definitions")
+    assert user.get("shop")["status"]["appliedCount"] == 1
+    assert (resources(user), everything_done(database)) == (before, done)
+
+
 def pods_of(release: Release, version: str) -> set[str]:
     """Wait until the release's pods run, all of a version's image; return their names."""
     release.wait_available()
