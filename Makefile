@@ -35,7 +35,6 @@ test-cluster: .venv/ready
 lint: .venv/ready
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/hadolint Dockerfile
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pgstrata.cli.crds --check crds
