@@ -42,12 +42,19 @@ class Answer:
 class RuntimeOperator:
     """One process of the operator with its recording driver."""
 
-    def __init__(self, kubeconfig: Path, directory: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        kubeconfig: Path,
+        directory: Path,
+        settings: Mapping[str, str],
+        *,
+        launcher: Sequence[str] = (),
+    ) -> None:
         self._trace = directory / "trace"
         self._trace.touch()
         environment = {"PGSTRATA_HEALTH_ADDRESS": "127.0.0.1:0", **settings}
         self.process = Process(
-            [*_COMMAND, str(self._trace), str(kubeconfig)],
+            [*launcher, *_COMMAND, str(self._trace), str(kubeconfig)],
             log=directory / "log",
             cwd=REPOSITORY,
             env=child_environment(environment),
@@ -82,7 +89,7 @@ class RuntimeOperator:
     def get(self, path: str) -> Answer:
         """Ask its health server, once that has said where it listens."""
         if not self._port:
-            found = poll(self._listening, START, "the health server says where it listens")
+            found = poll(self.listening, START, "the health server says where it listens")
             self._port = found[0]["port"]
         try:
             with urllib.request.urlopen(
@@ -113,7 +120,8 @@ class RuntimeOperator:
 
         return poll(look, SOON, f"{times} times {what} of {name}")
 
-    def _listening(self) -> list[Line]:
+    def listening(self) -> list[Line]:
+        """The lines that say where its health server listens."""
         return [line for line in self.log() if line["message"] == "health server listening"]
 
 

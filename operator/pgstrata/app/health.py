@@ -5,7 +5,9 @@ line for each thing that is wrong.
 """
 
 import asyncio
+import errno
 import logging
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ from pgstrata.kube.lease import Lease
 
 _TICK: Final = 1.0
 _WORST_LAG: Final = 10.0
+_EVERYWHERE: Final = ("", "::")
+_NO_IPV6: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 log = logging.getLogger(__name__)
 
@@ -101,15 +105,21 @@ class HealthServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
 
     async def start(self, host: str, port: int) -> None:
-        """Listen. Raises OSError. Logs where, because port 0 is any."""
+        """Listen, without a host on all addresses. Raises OSError. Logs where: port 0 is any."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, host, port).start()
+        await self._site(host, port).start()
         for address in self._runner.addresses:
             log.info("health server listening", extra={"host": address[0], "port": address[1]})
 
     async def stop(self) -> None:
         """Close all connections."""
         await self._runner.cleanup()
+
+    def _site(self, host: str, port: int) -> web.BaseSite:
+        """asyncio makes sockets of IPv6 alone of `::`; one for both families is made here."""
+        if host in _EVERYWHERE:
+            return web.SockSite(self._runner, _socket_of_all_families(port))
+        return web.TCPSite(self._runner, host, port)
 
     @staticmethod
     def _report(
@@ -125,3 +135,14 @@ class HealthServer:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=self._source.text(), content_type="text/plain", charset="utf-8")
+
+
+def _socket_of_all_families(port: int) -> socket.socket:
+    """Listen on IPv6 and IPv4, on IPv4 alone where the kernel has no IPv6. Raises OSError."""
+    if socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        except OSError as error:
+            if error.errno not in _NO_IPV6:
+                raise
+    return socket.create_server(("0.0.0.0", port))  # noqa: S104  kubelet comes from outside

@@ -38,7 +38,9 @@ class Settings:
     lease_namespace: str = "default"
     lease_name: str = "pgstrata"
     lease: LeaseTimings = field(default_factory=LeaseTimings)
-    health_host: str = "0.0.0.0"  # noqa: S104  kubelet and Prometheus come from outside the pod
+    health_host: str = ""
+    """Empty: all addresses, of IPv6 and of IPv4, because kubelet and Prometheus come from outside
+    the pod."""
     health_port: int = 8080
     """0: any free one; the log says which."""
     stream_silence: float = 180.0
@@ -119,7 +121,7 @@ def _names(text: str) -> tuple[str, ...]:
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"{text!r} is not an address such as 0.0.0.0:8080")
+        raise ValueError(f"{text!r} is not an address such as :8080")
     return host.strip("[]"), int(port)
 
 
