@@ -86,7 +86,7 @@ class Health:
             return ["the lease is not held any more"]
         if self.streams is None:
             return [self.waiting_for or "starting"]
-        return [f"not listed yet: {path}" for path in sorted(self.streams.unopened)]
+        return self.streams.unready()
 
     @property
     def _silent_for(self) -> float:

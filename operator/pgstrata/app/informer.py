@@ -13,6 +13,7 @@ import aiohttp
 import kopf
 
 from pgstrata.app.intake import Intake
+from pgstrata.app.refusals import Refusals
 from pgstrata.app.settings import Settings
 from pgstrata.app.streams import WatchStreams
 from pgstrata.core.api_model import API_VERSION, GROUP, VERSION
@@ -51,8 +52,8 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
     s.networking.error_backoffs = [1, 1, 2, 3] + [5] * 20
     s.watching.connect_timeout = 10
     s.watching.reconnect_backoff = 1
-    s.watching.server_timeout = 300
-    s.watching.client_timeout = 310
+    s.watching.server_timeout = int(settings.watch_timeout)  # as the API wants it
+    s.watching.client_timeout = int(settings.watch_timeout) + 10
     s.watching.chunk_size = 500
     for plural in watched_references(settings).values():
         # Item by item, and with this very key: 'v1/secrets' would silently match nothing.
@@ -109,7 +110,7 @@ def _session(client: KubeClient, streams: WatchStreams) -> aiohttp.ClientSession
 
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, ssl=client.tls),
-        middlewares=(authorize, streams.observe),
+        middlewares=(Refusals(streams).ask_again, authorize, streams.observe),
         proxy=client.proxy,
         trust_env=True,
     )

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pgstrata.app.streams import Refusal
 from pgstrata.core.reasons import Situation
 from pgstrata.core.resource import ObjectKey
 
@@ -49,6 +50,21 @@ class Metrics:
             return family
 
         self._registry.register(_Labelled(ages))
+
+    def refusals(self, read: Callable[[], Iterable[Refusal]]) -> None:
+        """Show what the API server refuses to list or to watch."""
+
+        def refused() -> GaugeMetricFamily:
+            family = GaugeMetricFamily(
+                "pgstrata_watch_refused",
+                "1 where the API server refuses to list or to watch.",
+                labels=("path", "verb"),
+            )
+            for each in read():
+                family.add_metric((each.path, each.verb), 1)
+            return family
+
+        self._registry.register(_Labelled(refused))
 
     def looked(self, key: ObjectKey, outcome: str, seconds: float) -> None:
         """A look ended."""

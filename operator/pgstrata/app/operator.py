@@ -143,6 +143,7 @@ class _Process:
             store=store,
             cache=cache,
             driver=driver,
+            lease=self._lease,
         )
         self._health.streams = work.streams
         workers = work.start_workers()

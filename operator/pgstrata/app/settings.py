@@ -45,6 +45,9 @@ class Settings:
     """0: any free one; the log says which."""
     stream_silence: float = 180.0
     """A watch stream that is silent for longer is dead; bookmarks come about once a minute."""
+    watch_timeout: float = 300.0
+    """How long one watch lasts; the next one is asked for at once, and shows what changed in rights
+    and namespaces."""
     grace: float = 10.0
     """How long a run may go on to its next boundary when the operator is stopped."""
 
@@ -77,6 +80,7 @@ class Settings:
             health_host=host,
             health_port=port,
             stream_silence=read.value("STREAM_SILENCE", _seconds, default.stream_silence),
+            watch_timeout=read.value("WATCH_TIMEOUT", _seconds, default.watch_timeout),
             grace=read.value("GRACE", _seconds, default.grace),
         )
 

@@ -7,9 +7,10 @@ import asyncio
 from typing import Final
 
 from pgstrata.app.deletions import Deletions
-from pgstrata.app.informer import registry, stream_paths
+from pgstrata.app.informer import REFERENCE_KINDS, registry, stream_paths
 from pgstrata.app.intake import Intake
 from pgstrata.app.metrics import Metrics
+from pgstrata.app.notices import Notices
 from pgstrata.app.queue import WorkQueue
 from pgstrata.app.reconciler import Reconciler
 from pgstrata.app.references import ReverseIndex
@@ -21,6 +22,7 @@ from pgstrata.core.resource import ObjectStore, RawResource
 from pgstrata.databases.spec import MANAGED_DATABASE
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import KubeClient
+from pgstrata.kube.lease import Lease
 from pgstrata.migrations.spec import SCHEMA_VERSION
 
 KINDS: Final = (MANAGED_DATABASE, SCHEMA_VERSION)
@@ -43,6 +45,7 @@ class Work:
         store: ObjectStore,
         cache: ObjectCache,
         driver: Driver,
+        lease: Lease,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
@@ -51,10 +54,11 @@ class Work:
         self._deletions = Deletions(
             store=store, cache=cache, runs=self.runs, on_released=self._forget
         )
+        index = ReverseIndex()
         self._intake = Intake(
             driver=driver,
             cache=cache,
-            index=ReverseIndex(),
+            index=index,
             queue=self._queue,
             deletions=self._deletions,
             runs=self.runs,
@@ -76,6 +80,15 @@ class Work:
             client=client,
             streams=self.streams,
         )
+        plurals = {**PLURALS, **REFERENCE_KINDS}
+        self._notices = Notices(
+            streams=self.streams,
+            client=client,
+            lease=lambda: lease.reference,
+            cache=cache,
+            index=index,
+            kinds={plural: kind for kind, plural in plurals.items()},
+        )
         queues = (self._queue, self._deletions.queue)
         metrics.gauge(
             "pgstrata_queue_depth", "Keys waiting for a worker.", lambda: sum(map(len, queues))
@@ -84,11 +97,13 @@ class Work:
             "pgstrata_runs_active", "Looks and clean-ups under way.", lambda: self.runs.active_tasks
         )
         metrics.stream_ages(self.streams.ages)
+        metrics.refusals(lambda: self.streams.refusals)
 
     def start_workers(self) -> list[asyncio.Task[None]]:
-        """As many for deletions as for looks: idle ones cost nothing."""
+        """As many for deletions as for looks, idle ones cost nothing; and one that tells people."""
         lanes = (self._reconciler.work, self._deletions.work)
-        return [
+        notices = asyncio.create_task(self._notices.run(), name="notices")
+        return [notices] + [
             asyncio.create_task(lane(), name=f"worker {number} of {lane.__qualname__}")
             for number in range(self._settings.workers)
             for lane in lanes

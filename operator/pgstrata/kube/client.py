@@ -27,6 +27,7 @@ JsonObject = dict[str, JsonValue]
 DEADLINE: Final = 10.0
 """Seconds that a call may take, retries included, unless the caller says otherwise."""
 FIELD_MANAGER: Final = "pgstrata"
+FORBIDDEN: Final = 403
 NO_ANSWER: Final = 0
 """`ApiError.status` where there was no answer at all."""
 

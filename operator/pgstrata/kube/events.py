@@ -1,4 +1,4 @@
-"""Kubernetes Events on our objects: what `kubectl describe` and `kubectl events` show.
+"""Kubernetes Events on our objects and on the Lease: what `kubectl describe` and `events` show.
 
 Called by store.py, on transitions only; each is a line of the log, too. The same transition again
 is counted on the Event that tells of it, as client-go's recorders do, under a name made of what it
@@ -14,6 +14,7 @@ from typing import Final
 from pgstrata.core.api_model import API_VERSION
 from pgstrata.core.resource import RawResource
 from pgstrata.kube.client import ApiError, JsonObject, KubeClient
+from pgstrata.kube.lease import LEASE_API_VERSION
 
 _MESSAGE_MAX: Final = 1024
 _NAME_MAX: Final = 253
@@ -91,7 +92,7 @@ def _event(raw: RawResource, name: str) -> JsonObject:
         "kind": "Event",
         "metadata": {"name": name, "namespace": raw.key.namespace},
         "involvedObject": {
-            "apiVersion": API_VERSION,
+            "apiVersion": LEASE_API_VERSION if raw.key.kind == "Lease" else API_VERSION,
             "kind": raw.key.kind,
             "namespace": raw.key.namespace,
             "name": raw.key.name,

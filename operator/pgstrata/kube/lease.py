@@ -19,8 +19,11 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from pgstrata.core.resource import ObjectKey, RawResource
 from pgstrata.kube.client import ApiError, JsonObject, KubeClient
 from pgstrata.kube.raw import mapping
+
+LEASE_API_VERSION: Final = "coordination.k8s.io/v1"
 
 _NOT_FOUND: Final = 404
 _RELEASE_DEADLINE: Final = 2.0
@@ -61,14 +64,15 @@ class Lease:
         self.contact: float | None = None
         """Monotonic time of the last round that the API server answered."""
         self._client = client
-        self._name = name
-        self._collection = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+        self._namespace, self._name = namespace, name
+        self._collection = f"/apis/{LEASE_API_VERSION}/namespaces/{namespace}/leases"
         self._held: float | None = None
         self._released = False
         self._failing = False
         self._seen: tuple[JsonValue, JsonValue] | None = None
         self._seen_at = 0.0
         self._free_in = 0.0
+        self._uid = ""
 
     @property
     def leading(self) -> bool:
@@ -79,6 +83,12 @@ class Lease:
     def renewed_ago(self) -> float | None:
         """Seconds since the last renewal; None before the first."""
         return None if self._held is None else time.monotonic() - self._held
+
+    @property
+    def reference(self) -> RawResource | None:
+        """The Lease as an object that Events can be about; None before it was first held."""
+        key = ObjectKey("Lease", self._namespace, self._name)
+        return RawResource(key=key, uid=self._uid, generation=0, spec={}) if self._uid else None
 
     async def run(self) -> None:
         """Take the Lease when it is free, hold it, and return when it is lost."""
@@ -143,7 +153,8 @@ class Lease:
         except ApiError as error:
             if error.status != _NOT_FOUND:
                 raise
-            await self._client.create(self._collection, self._new_lease(), deadline=limit)
+            created = await self._client.create(self._collection, self._new_lease(), deadline=limit)
+            self._uid = _uid_of(created)
             return True
         spec = mapping(lease.setdefault("spec", {}))
         holder = spec.get("holderIdentity")
@@ -160,6 +171,7 @@ class Lease:
         }
         # The resourceVersion that was read goes back with it: of two that try, one gets a 409.
         await self._client.replace(self._path, lease, deadline=limit)
+        self._uid = _uid_of(lease)
         return True
 
     def _is_free(self, spec: JsonObject) -> bool:
@@ -175,7 +187,7 @@ class Lease:
     def _new_lease(self) -> JsonObject:
         now = _now()
         return {
-            "apiVersion": "coordination.k8s.io/v1",
+            "apiVersion": LEASE_API_VERSION,
             "kind": "Lease",
             "metadata": {"name": self._name},
             "spec": {
@@ -199,6 +211,10 @@ class Lease:
     def _lose(self, why: str) -> None:
         log.critical("lease lost: %s", why, extra={"lease": self._name})
         self.lost.set()
+
+
+def _uid_of(lease: JsonObject) -> str:
+    return str(mapping(lease.get("metadata")).get("uid") or "")
 
 
 def _now() -> str:

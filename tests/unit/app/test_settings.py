@@ -27,6 +27,7 @@ def test_everything_can_be_set() -> None:
             "PGSTRATA_LEASE_RETRY_PERIOD": "5s",
             "PGSTRATA_HEALTH_ADDRESS": "[::1]:0",
             "PGSTRATA_STREAM_SILENCE": "3m",
+            "PGSTRATA_WATCH_TIMEOUT": "4m",
             "PGSTRATA_GRACE": "20s",
         }
     )
@@ -44,6 +45,7 @@ def test_everything_can_be_set() -> None:
         health_host="::1",
         health_port=0,
         stream_silence=180.0,
+        watch_timeout=240.0,
         grace=20.0,
     )
 

@@ -1,0 +1,141 @@
+"""What people are told of listings and watches that are refused: in the log, by Events, once each.
+
+Run by work.py while this process leads. Where all of a namespace is refused, it does not exist or
+the roles there are missing: that is told on the Lease, since nothing there can carry it. Where a
+single right is missing, it is told on the Lease and on the resources that suffer from it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from pgstrata.app.references import ReverseIndex
+from pgstrata.app.refusals import ASK_EVERY
+from pgstrata.app.streams import Refusal, WatchStreams
+from pgstrata.core.resource import RawResource
+from pgstrata.kube.cache import ObjectCache
+from pgstrata.kube.client import FORBIDDEN, ApiError, KubeClient
+from pgstrata.kube.events import EventRecorder
+
+NOT_SERVED: Final = "NamespaceNotServed"
+"""Of the Event on the Lease about a namespace."""
+ACCESS_DENIED: Final = "AccessDenied"
+"""Of the Events about a single right."""
+
+_EVERY: Final = 1.0
+_AGAIN: Final = f"it is tried again every {ASK_EVERY:g} s"
+
+log = logging.getLogger(__name__)
+
+
+class Notices:
+    """Tells of refusals, and of their end."""
+
+    def __init__(
+        self,
+        *,
+        streams: WatchStreams,
+        client: KubeClient,
+        lease: Callable[[], RawResource | None],
+        cache: ObjectCache,
+        index: ReverseIndex,
+        kinds: Mapping[str, str],
+    ) -> None:
+        """`lease`: what Events are recorded on; `kinds`: the kind of each plural."""
+        self._streams = streams
+        self._client = client
+        self._events = EventRecorder(client)
+        self._lease = lease
+        self._cache = cache
+        self._index = index
+        self._kinds = kinds
+        self._namespaces: set[str] = set()
+        self._rights: set[tuple[str, str]] = set()
+        self._resources: set[tuple[str, str, str]] = set()
+
+    async def run(self) -> None:
+        """Tell, for ever."""
+        while True:
+            await self._tell()
+            await asyncio.sleep(_EVERY)
+
+    async def _tell(self) -> None:
+        # What is not found is a kind that is missing, which is told elsewhere.
+        refusals = [each for each in self._streams.refusals if each.status == FORBIDDEN]
+        whole = await self._refused_whole(refusals)
+        for namespace in sorted(whole - self._namespaces):
+            first = next(each for each in refusals if each.namespace == namespace)
+            await self._tell_on_lease(NOT_SERVED, _of_namespace(namespace, first))
+        single = [each for each in refusals if each.namespace not in whole]
+        for each in single:
+            if (each.path, each.verb) not in self._rights:
+                await self._tell_on_lease(ACCESS_DENIED, _of_right(each))
+            await self._tell_on_resources(each)
+        for namespace in sorted(self._namespaces - {each.namespace for each in refusals}):
+            log.info("namespace %s is served now", namespace)
+        self._namespaces = whole
+        self._rights = {(each.path, each.verb) for each in single}
+        self._resources = {each for each in self._resources if each[:2] in self._rights}
+
+    async def _refused_whole(self, refusals: Sequence[Refusal]) -> set[str]:
+        """The namespaces in which nothing is allowed any more, as far as it was asked for."""
+        namespaces = {each.namespace for each in refusals}
+        new = {r.namespace for r in refusals if (r.path, r.verb) not in self._rights}
+        found = self._namespaces & namespaces
+        for namespace in new - found - {""}:
+            refused = {each.path for each in refusals if each.namespace == namespace}
+            others = self._streams.paths_in(namespace) - refused
+            if all([await self._is_forbidden(path) for path in others]):
+                found.add(namespace)
+        return found
+
+    async def _is_forbidden(self, path: str) -> bool:
+        """Ask: a watch that is open goes on for a while after the right to it has gone."""
+        try:
+            await self._client.get(f"{path}?limit=1")
+        except ApiError as error:
+            return error.status == FORBIDDEN
+        return False
+
+    async def _tell_on_lease(self, reason: str, message: str) -> None:
+        lease = self._lease()
+        if lease is None:
+            log.warning("%s", message)
+        else:
+            await self._events.record(lease, warning=True, reason=reason, message=message)
+
+    async def _tell_on_resources(self, refusal: Refusal) -> None:
+        """Tell on each that is known; those that come later are told when they have come."""
+        for raw in self._sufferers(refusal):
+            which = (refusal.path, refusal.verb, raw.uid)
+            if which not in self._resources:
+                self._resources.add(which)
+                await self._events.record(
+                    raw, warning=True, reason=ACCESS_DENIED, message=_of_right(refusal)
+                )
+
+    def _sufferers(self, refusal: Refusal) -> Iterator[RawResource]:
+        """The resources of the kind that is refused, and those that refer to one of it."""
+        kind = self._kinds.get(refusal.path.rpartition("/")[2])
+        for key in self._cache.keys():  # noqa: SIM118  not a mapping
+            raw = self._cache.get(key)
+            if raw is None or refusal.namespace not in ("", key.namespace):
+                continue
+            if key.kind == kind or any(ref.kind == kind for ref in self._index.of(key)):
+                yield raw
+
+
+def _of_namespace(namespace: str, refusal: Refusal) -> str:
+    return (
+        f"namespace {namespace} is not served: it does not exist, or the operator's Role and "
+        f"RoleBinding are missing there ({refusal.words}); create them (with the chart: create the "
+        f"namespace, then helm upgrade), or take it from watchNamespaces; {_AGAIN}"
+    )
+
+
+def _of_right(refusal: Refusal) -> str:
+    return (
+        f"changes of {refusal.path.rpartition('/')[2]} are not noticed: {refusal.words}; give the "
+        f"right to {refusal.verb}, as the chart's roles do; {_AGAIN}"
+    )
