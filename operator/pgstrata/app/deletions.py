@@ -15,7 +15,8 @@ from pgstrata.app.queue import WorkQueue
 from pgstrata.app.runs import GIVE_UP_AFTER, Runs
 from pgstrata.core.resource import ObjectKey, ObjectStore, RawResource
 from pgstrata.kube.cache import ObjectCache
-from pgstrata.kube.client import ApiError
+from pgstrata.kube.client import FORBIDDEN, ApiError
+from pgstrata.kube.events import ACCESS_DENIED
 
 CLEAN_UP_UNTIL: Final = 4.2
 """Seconds from the deletion; the rest of the five is for the API server."""
@@ -60,6 +61,7 @@ class Deletions:
                 log.warning(
                     "not released, again in %.1f s: %s", pause, error, extra={"key": str(key)}
                 )
+                await self._tell_if_denied(key, error)
             finally:
                 self.queue.done(key)
 
@@ -75,6 +77,12 @@ class Deletions:
             extra={"key": str(key), "seconds": round(asyncio.get_running_loop().time() - since, 3)},
         )
         self._on_released(raw)
+
+    async def _tell_if_denied(self, key: ObjectKey, error: ApiError) -> None:
+        raw = self._cache.get(key)
+        if error.status == FORBIDDEN and raw is not None:
+            message = f"not released: {error}"
+            await self._store.record_event(raw, warning=True, reason=ACCESS_DENIED, message=message)
 
     async def _clean_up(self, raw: RawResource, *, until: float) -> None:
         """Give the driver the time that is left once nothing else runs for the resource."""

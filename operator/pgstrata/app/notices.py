@@ -16,12 +16,10 @@ from pgstrata.app.streams import Refusal, WatchStreams
 from pgstrata.core.resource import RawResource
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import FORBIDDEN, ApiError, KubeClient
-from pgstrata.kube.events import EventRecorder
+from pgstrata.kube.events import ACCESS_DENIED, EventRecorder
 
 NOT_SERVED: Final = "NamespaceNotServed"
 """Of the Event on the Lease about a namespace."""
-ACCESS_DENIED: Final = "AccessDenied"
-"""Of the Events about a single right."""
 
 _EVERY: Final = 1.0
 _AGAIN: Final = f"it is tried again every {ASK_EVERY:g} s"

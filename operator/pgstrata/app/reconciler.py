@@ -16,7 +16,8 @@ from pgstrata.app.runs import GivenUp, Runs
 from pgstrata.core.reasons import Situation
 from pgstrata.core.resource import ObjectKey, ObjectStore, RawResource
 from pgstrata.kube.cache import ObjectCache
-from pgstrata.kube.client import ApiError
+from pgstrata.kube.client import FORBIDDEN, ApiError
+from pgstrata.kube.events import ACCESS_DENIED
 
 CONFIRM_AFTER: Final = 30.0
 """Seconds without a sign of the object after which it is read before it is looked at.
@@ -73,6 +74,7 @@ class Reconciler:
             self._metrics.looked(key, "ApiError", time.monotonic() - started)
             pause = self._queue.retry(key)
             log.warning("%s, again in %.1f s", error, pause, extra={"key": str(key)})
+            await self._tell_if_denied(key, error)
         except Exception:
             # The outermost loop of the looks: one fault must not end the others.
             self._metrics.looked(key, "Exception", time.monotonic() - started)
@@ -98,6 +100,14 @@ class Reconciler:
             return None
         self._cache.put_answer(current)
         return self._cache.get(key)
+
+    async def _tell_if_denied(self, key: ObjectKey, error: ApiError) -> None:
+        """Say on the resource that a right is missing: its status could not be written, perhaps."""
+        raw = self._cache.get(key)
+        if error.status == FORBIDDEN and raw is not None:
+            await self._store.record_event(
+                raw, warning=True, reason=ACCESS_DENIED, message=str(error)
+            )
 
     def _next_look(self, asked: float | None) -> float:
         """When the engine asks for it, at the latest at the resync, which is spread out."""

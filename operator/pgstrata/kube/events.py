@@ -16,6 +16,9 @@ from pgstrata.core.resource import RawResource
 from pgstrata.kube.client import ApiError, JsonObject, KubeClient
 from pgstrata.kube.lease import LEASE_API_VERSION
 
+ACCESS_DENIED: Final = "AccessDenied"
+"""The reason of Events about a right that the operator lacks."""
+
 _MESSAGE_MAX: Final = 1024
 _NAME_MAX: Final = 253
 _REMEMBERED: Final = 2048
@@ -50,7 +53,7 @@ class EventRecorder:
                 event = _event(raw, name) | {"type": kind, "reason": reason, "message": text}
                 await self._create(path, name, event)
         except ApiError as error:
-            log.info(
+            log.warning(
                 "event not recorded: %s",
                 error.message,
                 extra={"key": str(raw.key), "reason": reason},
