@@ -8,24 +8,30 @@ import pytest
 
 from pgstrata.app.operator import schemas
 from pgstrata.core.resource import ObjectKey, RawResource
-from pgstrata.kube import definitions
+from pgstrata.kube import undeclared
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import JsonObject, KubeClient
 from pgstrata.kube.definitions import fields_missing
 from pgstrata.kube.store import KubeStore
 from tests.cluster.runtime_operator import Resources
 from tests.testbed.control_plane import ControlPlane
+from tests.testbed.definitions import VERSIONS, Definition, Schema
 from tests.testbed.polling import poll_async
 
-NAME = "schemaversions.pgstrata.dev"
 DONE: JsonObject = {"phase": "Expand", "state": "Done", "durationSeconds": 1.0}
-VERSIONS: JsonObject = {"version": "001", "name": "a", "checksum": "c", "phases": [DONE]}
-STATUS: JsonObject = {"currentVersion": "001", "appliedCount": 1, "versions": [VERSIONS]}
+APPLIED: JsonObject = {"version": "001", "name": "a", "checksum": "c", "phases": [DONE]}
+WAITING: JsonObject = {"phase": "Expand", "state": "Pending"}
+PENDING: JsonObject = {"version": "002", "name": "b", "checksum": "d", "phases": [WAITING]}
+STATUS: JsonObject = {"currentVersion": "001", "appliedCount": 1, "versions": [APPLIED, PENDING]}
 STATUS["phase"] = "Contract"
-LACKING = (
-    "SchemaVersion status.phase Contract, SchemaVersion status.appliedCount, "
-    "SchemaVersion status.versions[].phases"
-)
+LACKING = {
+    "SchemaVersion": [
+        "status.phase Contract",
+        "status.appliedCount",
+        "status.versions[].name",
+        "status.versions[].phases[].state Done",
+    ]
+}
 
 
 @pytest.fixture
@@ -35,39 +41,27 @@ async def client(own_control_plane: ControlPlane) -> AsyncIterator[KubeClient]:
     await client.close()
 
 
-def definition(plane: ControlPlane) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(plane.kubectl("get", "crd", NAME, "-o", "json").stdout)
-    return found
-
-
-def replace(plane: ControlPlane, crd: dict[str, Any]) -> None:
-    del crd["metadata"]["resourceVersion"]
-    plane.kubectl("replace", "-f", "-", input=json.dumps(crd))
-
-
-def age(plane: ControlPlane) -> None:
-    """Take two fields of the status away, one of them deep inside, and a value of a third."""
-    crd = definition(plane)
-    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
-    schema["properties"]["phase"]["enum"].remove("Contract")
-    del schema["properties"]["appliedCount"]
-    del schema["properties"]["versions"]["items"]["properties"]["phases"]
-    replace(plane, crd)
+def age(spec: Schema, status: Schema) -> None:
+    """Take two fields of the status away, one of them deep inside, and values of two others."""
+    status["phase"]["enum"].remove("Contract")
+    del status["appliedCount"]
+    versions = status["versions"]["items"]
+    del versions["properties"]["name"]
+    versions["required"].remove("name")
+    versions["properties"]["phases"]["items"]["properties"]["state"]["enum"].remove("Done")
 
 
 async def test_what_an_older_definition_lacks_is_told_and_the_rest_is_written(
     own_control_plane: ControlPlane, client: KubeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    newest = definition(own_control_plane)
-    assert await fields_missing(client, schemas()) is None
-    age(own_control_plane)
+    definition = Definition(own_control_plane, VERSIONS)
+    assert await fields_missing(client, schemas()) == {}
+    definition.age(age)
 
-    async def said() -> str | None:
+    async def lacking() -> dict[str, list[str]]:
         return await fields_missing(client, schemas())
 
-    told = await poll_async(said, 30, "what is lacking is served")
-    assert LACKING in told
-    assert "kubectl apply --server-side -f crds/" in told
+    assert await poll_async(lacking, 30, "what is lacking is served") == LACKING
 
     resources = Resources(own_control_plane, "default")
     resources.schema_version("orders")
@@ -81,14 +75,18 @@ async def test_what_an_older_definition_lacks_is_told_and_the_rest_is_written(
 
     told_events = await poll_async(told_event, 30, "events")
     await store.write_status(raw, STATUS)
-    assert status(resources) == {"currentVersion": "001"}
+    kept = [
+        {"version": "001", "checksum": "c", "phases": []},
+        {"version": "002", "checksum": "d", "phases": [WAITING]},
+    ]
+    assert status(resources) == {"currentVersion": "001", "versions": kept}
     assert events(own_control_plane, raw) == told_events
     assert {event["reason"] for event in told_events} == {"OutdatedDefinition"}
     messages = [event["message"] for event in told_events]
-    assert any("no status.appliedCount, status.phase, status.versions," in m for m in messages)
+    assert any(f"lacks {', '.join(sorted(LACKING['SchemaVersion']))}: " in m for m in messages)
 
-    replace(own_control_plane, newest)
-    monkeypatch.setattr(definitions, "_REMEMBERED", 0.0)
+    definition.renew()
+    monkeypatch.setattr(undeclared, "_REMEMBERED", 0.0)
 
     async def whole() -> bool:
         await store.write_status(raw, STATUS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pgstrata.app.operator import FAILED, LEASE_LOST, STOPPED
+from pgstrata.app.operator import LEASE_LOST, STOPPED
 from tests.cluster.runtime_operator import FAST_LEASE, SOON, START, Resources, RuntimeOperator
 from tests.testbed.control_plane import ControlPlane
 from tests.testbed.polling import poll
@@ -19,6 +19,8 @@ from tests.testbed.unavailable import Unavailable
 CRDS = Path(__file__).parents[2] / "crds"
 RENEW_DEADLINE = 3.0
 LEASE_DURATION = 4.0
+NOTICED = 60.0
+"""Seconds until it is noticed that definitions have come or gone: asked every 30 s."""
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +157,7 @@ def test_after_an_outage_a_process_started_meanwhile_goes_on(
         print(f"API ready to the first look: {time.monotonic() - started:.1f} s")
 
 
-def test_it_waits_for_its_crds_and_ends_when_they_are_taken_away() -> None:
+def test_it_waits_for_its_crds_also_when_they_are_taken_away() -> None:
     try:
         with scratch("plane") as directory, ControlPlane.start(directory) as plane:
             _without_crds(plane)
@@ -165,12 +167,19 @@ def test_it_waits_for_its_crds_and_ends_when_they_are_taken_away() -> None:
 
 def _without_crds(plane: ControlPlane) -> None:
     with RuntimeOperator.running(plane.kubeconfig, FAST_LEASE) as operator:
-        missing = "CustomResourceDefinitions are not installed: manageddatabases, schemaversions\n"
-        poll(lambda: operator.get("/readyz").text == missing, START, "it says what is missing")
+        names = "manageddatabases.pgstrata.dev, schemaversions.pgstrata.dev"
+        missing = f"CustomResourceDefinitions are not installed: {names}; "
+        poll(lambda: missing in operator.get("/readyz").text, START, "it says what is missing")
         plane.kubectl("create", "-f", str(CRDS))
         operator.wait_leading()
         Resources(plane, "default").schema_version("plain-first")
         operator.wait_trace("ended", "plain-first")
 
-        plane.kubectl("delete", "-f", str(CRDS), "--wait=false")
-        assert operator.process.wait(SOON) == FAILED
+        plane.kubectl("delete", "-f", str(CRDS))
+        poll(lambda: operator.get("/readyz").status == 503, SOON, "it sees that they have gone")
+        poll(lambda: missing in operator.get("/readyz").text, NOTICED, "it says what is missing")
+        assert operator.get("/healthz").status == 200
+        plane.kubectl("create", "-f", str(CRDS))
+        operator.wait_ready()
+        Resources(plane, "default").schema_version("plain-second")
+        poll(lambda: operator.trace("ended", "plain-second"), NOTICED, "it is looked at")

@@ -15,6 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
+from pgstrata.app.definitions import Definitions
 from pgstrata.app.metrics import Metrics
 from pgstrata.app.streams import WatchStreams
 from pgstrata.kube.lease import Lease
@@ -50,11 +51,12 @@ class LoopLag:
 class Health:
     """What is wrong, if anything."""
 
-    def __init__(self, lease: Lease, lag: LoopLag, *, silence: float) -> None:
+    def __init__(
+        self, lease: Lease, lag: LoopLag, definitions: Definitions, *, silence: float
+    ) -> None:
         self.streams: WatchStreams | None = None
         """Set once this process leads and has begun to watch."""
-        self.waiting_for = ""
-        """Set while the leader cannot begin to watch."""
+        self._definitions = definitions
         self._lease = lease
         self._lag = lag
         self._silence = silence
@@ -77,16 +79,19 @@ class Health:
         return wrong
 
     def wrong_with_readiness(self) -> list[str]:
-        """Why the process is not of use yet; standing by with a working Lease it is."""
+        """Why the process is not of use yet. Standing by it is, where it could take over: with a
+        Lease that can be read, and kinds that are there to be served.
+        """
+        missing = [self._definitions.problem] if self._definitions.problem else []
         if not self._lease.acquired.is_set():
             if self._lease.contact is None or self._silent_for > self._lease.timings.duration:
                 return ["standing by, but the lease cannot be read"]
-            return []
+            return missing
         if not self._lease.leading:
             return ["the lease is not held any more"]
         if self.streams is None:
-            return [self.waiting_for or "starting"]
-        return self.streams.unready()
+            return missing or ["starting"]
+        return missing + self.streams.unready()
 
     @property
     def _silent_for(self) -> float:

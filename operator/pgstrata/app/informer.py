@@ -1,17 +1,20 @@
 """kopf as informer: lists and watches our kinds, hands every event to intake.py, writes nothing.
 
-Built and run by operator.py once the Lease is held. Only `on.event` handlers are registered: with
-them alone kopf patches no object and posts no event.
+Built by work.py and run by operator.py once the Lease is held. Only `on.event` handlers are
+registered: with them alone kopf patches no object and posts no event. kopf looks for kinds once, at
+its start (watching all definitions is a right that is not asked for); so a kind that is installed
+later gets a kopf of its own.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import partial
 from typing import Any, Final
 
 import aiohttp
 import kopf
 
+from pgstrata.app.definitions import Definitions
 from pgstrata.app.intake import Intake
 from pgstrata.app.refusals import Refusals
 from pgstrata.app.settings import Settings
@@ -32,10 +35,12 @@ def watched_references(settings: Settings) -> Mapping[str, str]:
     return {kind: plural for kind, plural in REFERENCE_KINDS.items() if wanted[kind]}
 
 
-def stream_paths(settings: Settings, plurals: Collection[str]) -> frozenset[str]:
+def stream_paths(
+    settings: Settings, plurals: Collection[str], references: Mapping[str, str]
+) -> frozenset[str]:
     """The paths that there shall be a watch stream on."""
     collections = {(f"/apis/{API_VERSION}", plural) for plural in plurals}
-    collections |= {("/api/v1", plural) for plural in watched_references(settings).values()}
+    collections |= {("/api/v1", plural) for plural in references.values()}
     scopes = [f"/namespaces/{name}" for name in settings.watch_namespaces] or [""]
     return frozenset(f"{base}{scope}/{plural}" for base, plural in collections for scope in scopes)
 
@@ -62,9 +67,9 @@ def kopf_settings(settings: Settings) -> kopf.OperatorSettings:
 
 
 def registry(
-    settings: Settings,
     *,
     plurals: Collection[str],
+    references: Mapping[str, str],
     intake: Intake,
     client: KubeClient,
     streams: WatchStreams,
@@ -78,7 +83,7 @@ def registry(
 
     for plural in plurals:
         _register(handlers, (GROUP, VERSION, plural), intake.resource_seen, intake.resource_gone)
-    for kind, plural in watched_references(settings).items():
+    for kind, plural in references.items():
         _register(
             handlers,
             ("", "v1", plural),
@@ -114,6 +119,78 @@ def _session(client: KubeClient, streams: WatchStreams) -> aiohttp.ClientSession
         proxy=client.proxy,
         trust_env=True,
     )
+
+
+class Informer:
+    """All that is watched: each of our kinds from when it is installed, and the references."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        intake: Intake,
+        client: KubeClient,
+        streams: WatchStreams,
+        definitions: Definitions,
+    ) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._client = client
+        self._streams = streams
+        self._definitions = definitions
+
+    def start(
+        self, plurals: Collection[str], *, stop: asyncio.Event, started: Callable[[], None]
+    ) -> list[asyncio.Task[None]]:
+        """Return the tasks that watch, and that end once `stop` is set; see `watch`."""
+        present = self._definitions.installed
+        references = watched_references(self._settings)
+        first = self._watch(present, references, stop=stop, started=started)
+        later = {
+            plural: self._watch_later(plural, stop=stop, started=started)
+            for plural in plurals
+            if plural not in present
+        }
+        return [
+            asyncio.create_task(first, name="informer"),
+            *(
+                asyncio.create_task(each, name=f"informer of {plural}")
+                for plural, each in later.items()
+            ),
+        ]
+
+    def _watch(
+        self,
+        plurals: Collection[str],
+        references: Mapping[str, str],
+        *,
+        stop: asyncio.Event,
+        started: Callable[[], None],
+    ) -> Coroutine[Any, Any, None]:
+        self._streams.expect(stream_paths(self._settings, plurals, references))
+        handlers = registry(
+            plurals=plurals,
+            references=references,
+            intake=self._intake,
+            client=self._client,
+            streams=self._streams,
+        )
+        return watch(handlers, self._settings, stop=stop, started=started)
+
+    async def _watch_later(
+        self, plural: str, *, stop: asyncio.Event, started: Callable[[], None]
+    ) -> None:
+        ends = [
+            asyncio.create_task(self._definitions.wait_installed(plural)),
+            asyncio.create_task(stop.wait()),
+        ]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in ends:
+                each.cancel()
+        if not stop.is_set():
+            await self._watch({plural}, {}, stop=stop, started=started)
 
 
 class InformerEnded(PgstrataError):

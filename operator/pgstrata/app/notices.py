@@ -1,8 +1,9 @@
-"""What people are told of listings and watches that are refused: in the log, by Events, once each.
+"""What people are told of refused listings and older definitions: in the log, by Events, once each.
 
 Run by work.py while this process leads. Where all of a namespace is refused, it does not exist or
 the roles there are missing: that is told on the Lease, since nothing there can carry it. Where a
-single right is missing, it is told on the Lease and on the resources that suffer from it.
+single right is missing, it is told on the Lease and on the resources that suffer from it. That a
+CustomResourceDefinition is of an older release is told on each resource of its kind.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from pgstrata.core.resource import RawResource
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import FORBIDDEN, ApiError, KubeClient
 from pgstrata.kube.events import ACCESS_DENIED, EventRecorder
+from pgstrata.kube.undeclared import OUTDATED, Undeclared
 
 NOT_SERVED: Final = "NamespaceNotServed"
 """Of the Event on the Lease about a namespace."""
@@ -39,8 +41,10 @@ class Notices:
         cache: ObjectCache,
         index: ReverseIndex,
         kinds: Mapping[str, str],
+        undeclared: Undeclared,
     ) -> None:
         """`lease`: what Events are recorded on; `kinds`: the kind of each plural."""
+        self._undeclared = undeclared
         self._streams = streams
         self._client = client
         self._events = EventRecorder(client)
@@ -56,6 +60,7 @@ class Notices:
         """Tell, for ever."""
         while True:
             await self._tell()
+            await self._tell_of_definitions()
             await asyncio.sleep(_EVERY)
 
     async def _tell(self) -> None:
@@ -75,6 +80,13 @@ class Notices:
         self._namespaces = whole
         self._rights = {(each.path, each.verb) for each in single}
         self._resources = {each for each in self._resources if each[:2] in self._rights}
+
+    async def _tell_of_definitions(self) -> None:
+        """Tell each resource's users of an older definition, also where its status is whole."""
+        for key in self._cache.keys():  # noqa: SIM118  not a mapping
+            raw = self._cache.get(key)
+            if raw is not None and (news := self._undeclared.news_of(raw)) is not None:
+                await self._events.record(raw, warning=True, reason=OUTDATED, message=news)
 
     async def _refused_whole(self, refusals: Sequence[Refusal]) -> set[str]:
         """The namespaces in which nothing is allowed any more, as far as it was asked for."""

@@ -13,21 +13,18 @@ import signal
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
+from pgstrata.app.definitions import Definitions
 from pgstrata.app.health import Health, HealthServer, LoopLag
-from pgstrata.app.informer import watch
 from pgstrata.app.metrics import Metrics
 from pgstrata.app.settings import Settings
 from pgstrata.app.work import KINDS, PLURALS, Work
-from pgstrata.core.api_model import API_VERSION
 from pgstrata.core.crd_schema import structural_schema
 from pgstrata.core.driver import Driver
 from pgstrata.core.errors import PgstrataError
 from pgstrata.core.resource import ObjectStore
 from pgstrata.kube.cache import ObjectCache
-from pgstrata.kube.client import ApiError, JsonObject, KubeClient
-from pgstrata.kube.definitions import fields_missing
+from pgstrata.kube.client import JsonObject, KubeClient
 from pgstrata.kube.lease import Lease
-from pgstrata.kube.raw import mapping
 from pgstrata.kube.store import KubeStore
 
 STOPPED: Final = 0
@@ -36,7 +33,6 @@ LEASE_LOST: Final = 3
 
 _INFORMER_GRACE: Final = 10.0
 _FORCED_GRACE: Final = 1.0
-_CRDS_EVERY: Final = 2.0
 
 MakeDriver = Callable[[ObjectStore, str], Driver]
 """Given the store and the cluster's id, by which claims are made out."""
@@ -99,7 +95,10 @@ class _Process:
             "Since this process last renewed the Lease; NaN before the first time.",
             lambda: math.nan if (ago := self._lease.renewed_ago) is None else ago,
         )
-        self._health = Health(self._lease, self._lag, silence=settings.stream_silence)
+        self._definitions = Definitions(client, plurals=PLURALS, schemas=schemas())
+        self._health = Health(
+            self._lease, self._lag, self._definitions, silence=settings.stream_silence
+        )
         self._server = HealthServer(self._health, self._metrics)
         self._stop = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
@@ -110,6 +109,7 @@ class _Process:
         self._take_signals()
         self._start(self._lag.measure(), "event loop's lag")
         self._start(self._lease.run(), "lease")
+        self._start(self._definitions.watch(), "definitions")
         self._start(self._end_without_lease(), "end without lease")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         status = FAILED
@@ -144,25 +144,25 @@ class _Process:
             cache=cache,
             driver=driver,
             lease=self._lease,
+            definitions=self._definitions,
+        )
+        workers = work.start_workers()
+        end_informers = asyncio.Event()
+        informers = work.informer.start(
+            PLURALS.values(), stop=end_informers, started=self._take_signals
         )
         self._health.streams = work.streams
-        workers = work.start_workers()
-        end_informer = asyncio.Event()
-        informer = asyncio.create_task(
-            watch(work.handlers, self._settings, stop=end_informer, started=self._take_signals),
-            name="informer",
-        )
-        ours = (*workers, informer)
+        ours = (*workers, *informers)
         await asyncio.wait({stopped, *ours, *self._background}, return_when=asyncio.FIRST_COMPLETED)
         status = self._verdict(ours)
         await work.wind_up()
         await _cancel(workers)
         # kopf waits for whatever is younger than itself: connections kept alive, runs that go on.
         await self._server.stop()
-        end_informer.set()
+        end_informers.set()
         stuck = bool(work.runs.active_tasks)
-        await asyncio.wait({informer}, timeout=_FORCED_GRACE if stuck else _INFORMER_GRACE)
-        if stuck or not informer.done() or informer.exception() is not None:
+        await asyncio.wait(informers, timeout=_FORCED_GRACE if stuck else _INFORMER_GRACE)
+        if stuck or any(not each.done() or each.exception() is not None for each in informers):
             log.warning("not everything ends by itself: the rest ends with the process")
             self._stuck = True
         return status
@@ -173,24 +173,8 @@ class _Process:
         cache = ObjectCache()
         store = KubeStore(self._client, plurals=PLURALS, cache=cache)
         cluster_id = self._settings.cluster_id or await store.cluster_id()
-        while missing := await self._missing_kinds():
-            if not self._health.waiting_for:
-                log.warning("waiting for CustomResourceDefinitions: %s", missing)
-            self._health.waiting_for = f"CustomResourceDefinitions are not installed: {missing}"
-            await asyncio.sleep(_CRDS_EVERY)
-        if (lacking := await fields_missing(self._client, schemas())) is not None:
-            log.warning("%s", lacking)
+        await self._definitions.wait_any()
         return store, cache, self._make_driver(store, cluster_id)
-
-    async def _missing_kinds(self) -> str:
-        """Kinds that the API server does not serve; what it does not answer is missing, too."""
-        try:
-            served = (await self._client.get(f"/apis/{API_VERSION}")).get("resources")
-        except ApiError:
-            served = None
-        entries = served if isinstance(served, list) else []
-        names = {mapping(entry).get("name") for entry in entries}
-        return ", ".join(sorted(set(PLURALS.values()) - names))
 
     async def _end_without_lease(self) -> None:
         """The last line of defence: no cleaning up, whatever else is going on."""

@@ -58,6 +58,10 @@ class WatchStreams:
         self._opened: set[str] = set()
         self._refusals: dict[tuple[str, str], Refusal] = {}
 
+    def expect(self, paths: Collection[str]) -> None:
+        """From now on there should be streams on these, too."""
+        self._moved |= dict.fromkeys(paths, self._clock())
+
     @property
     def unopened(self) -> frozenset[str]:
         """Streams that were never opened: the first listing of these kinds is not done."""

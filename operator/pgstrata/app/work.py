@@ -6,8 +6,9 @@ Made by operator.py once the Lease is held, wound up by it at the end.
 import asyncio
 from typing import Final
 
+from pgstrata.app.definitions import Definitions
 from pgstrata.app.deletions import Deletions
-from pgstrata.app.informer import REFERENCE_KINDS, registry, stream_paths
+from pgstrata.app.informer import REFERENCE_KINDS, Informer
 from pgstrata.app.intake import Intake
 from pgstrata.app.metrics import Metrics
 from pgstrata.app.notices import Notices
@@ -18,11 +19,12 @@ from pgstrata.app.runs import Runs
 from pgstrata.app.settings import Settings
 from pgstrata.app.streams import WatchStreams
 from pgstrata.core.driver import Driver
-from pgstrata.core.resource import ObjectStore, RawResource
+from pgstrata.core.resource import RawResource
 from pgstrata.databases.spec import MANAGED_DATABASE
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import KubeClient
 from pgstrata.kube.lease import Lease
+from pgstrata.kube.store import KubeStore
 from pgstrata.migrations.spec import SCHEMA_VERSION
 
 KINDS: Final = (MANAGED_DATABASE, SCHEMA_VERSION)
@@ -42,12 +44,15 @@ class Work:
         *,
         client: KubeClient,
         metrics: Metrics,
-        store: ObjectStore,
+        store: KubeStore,
         cache: ObjectCache,
         driver: Driver,
         lease: Lease,
+        definitions: Definitions,
     ) -> None:
         self._settings = settings
+        self._store = store
+        self._cache = cache
         self._metrics = metrics
         self._queue = WorkQueue()
         self.runs = Runs(driver, on_late_end=self._queue.add)
@@ -72,13 +77,13 @@ class Work:
             resync=settings.resync,
             on_gone=self._forget,
         )
-        self.streams = WatchStreams(stream_paths(settings, PLURALS.values()))
-        self.handlers = registry(
+        self.streams = WatchStreams(())
+        self.informer = Informer(
             settings,
-            plurals=PLURALS.values(),
             intake=self._intake,
             client=client,
             streams=self.streams,
+            definitions=definitions,
         )
         plurals = {**PLURALS, **REFERENCE_KINDS}
         self._notices = Notices(
@@ -88,6 +93,7 @@ class Work:
             cache=cache,
             index=index,
             kinds={plural: kind for kind, plural in plurals.items()},
+            undeclared=store.undeclared,
         )
         queues = (self._queue, self._deletions.queue)
         metrics.gauge(
@@ -98,6 +104,8 @@ class Work:
         )
         metrics.stream_ages(self.streams.ages)
         metrics.refusals(lambda: self.streams.refusals)
+        self._definitions = definitions
+        definitions.on_change(self._look_anew)
 
     def start_workers(self) -> list[asyncio.Task[None]]:
         """As many for deletions as for looks, idle ones cost nothing; and one that tells people."""
@@ -127,6 +135,12 @@ class Work:
             except TimeoutError:
                 continue
             return
+
+    def _look_anew(self) -> None:
+        """The definitions are other ones now: statuses can say more than before, or less."""
+        self._store.undeclared.defined(self._definitions.lacking)
+        for key in self._cache.keys():  # noqa: SIM118  not a mapping
+            self._queue.add(key)
 
     def _forget(self, raw: RawResource) -> None:
         self._intake.forget(raw)

@@ -15,9 +15,9 @@ from pgstrata.core.errors import PgstrataError
 from pgstrata.core.resource import ObjectKey, RawResource
 from pgstrata.kube.cache import ObjectCache
 from pgstrata.kube.client import ApiError, JsonObject, KubeClient
-from pgstrata.kube.definitions import REASON, Undeclared
 from pgstrata.kube.events import EventRecorder
 from pgstrata.kube.raw import data_of, mapping, secret_data_of, to_raw
+from pgstrata.kube.undeclared import OUTDATED, Undeclared
 
 FINALIZER: Final = f"{GROUP}/protect"
 
@@ -45,7 +45,8 @@ class KubeStore:
         self._plurals = dict(plurals)
         self._cache = cache
         self._events = EventRecorder(client)
-        self._undeclared = Undeclared()
+        self.undeclared = Undeclared()
+        """What the definitions lack, as far as it is known."""
 
     async def read(self, key: ObjectKey) -> RawResource | None:
         """Return the object, or None where it does not exist."""
@@ -76,7 +77,7 @@ class KubeStore:
         made anew leaves the new one alone: that, like an object gone, is no error.
         """
         current: RawResource | None = self._newest(raw)
-        wanted = self._undeclared.without(raw.key.kind, status)
+        wanted = self.undeclared.without(raw.key.kind, status)
         tries = _TRIES
         while current is not None and current.uid == raw.uid and current.status != wanted:
             body = _status_patch(current, wanted)
@@ -88,15 +89,15 @@ class KubeStore:
                 if error.status == NOT_FOUND:
                     return
                 tries -= 1
-                is_outdated = self._undeclared.learn(raw.key.kind, error)
+                is_outdated = self.undeclared.learn(raw.key.kind, error)
                 if not (is_outdated or error.status == CONFLICT) or not tries:
                     raise
             if is_outdated:
-                wanted = self._undeclared.without(raw.key.kind, status)
+                wanted = self.undeclared.without(raw.key.kind, status)
             else:
                 current = await self.read(raw.key)
-        if wanted != status and (news := self._undeclared.news_of(raw)) is not None:
-            await self.record_event(raw, warning=True, reason=REASON, message=news)
+        if (news := self.undeclared.news_of(raw)) is not None:
+            await self.record_event(raw, warning=True, reason=OUTDATED, message=news)
 
     async def record_event(
         self, raw: RawResource, *, warning: bool, reason: str, message: str

@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from pgstrata.app.definitions import Definitions
 from pgstrata.app.health import Health, LoopLag
 from pgstrata.app.streams import WatchStreams
 from pgstrata.kube.lease import Lease, LeaseTimings
@@ -35,9 +36,20 @@ def lease() -> FakeLease:
     return FakeLease()
 
 
+class FakeDefinitions:
+    """Definitions, as far as it is looked at what is wrong with them."""
+
+    problem = ""
+
+
 @pytest.fixture
-def health(lease: FakeLease) -> Health:
-    return Health(cast(Lease, lease), LoopLag(), silence=180.0)
+def definitions() -> FakeDefinitions:
+    return FakeDefinitions()
+
+
+@pytest.fixture
+def health(lease: FakeLease, definitions: FakeDefinitions) -> Health:
+    return Health(cast(Lease, lease), LoopLag(), cast(Definitions, definitions), silence=180.0)
 
 
 def test_standing_by_with_a_lease_that_can_be_read_it_is_ready(health: Health) -> None:
@@ -57,13 +69,23 @@ def test_standing_by_without_the_api_server_it_is_not_ready_but_alive_for_a_whil
     assert health.wrong_with_life() == ["no answer from the API server for 200 s"]
 
 
-def test_leading_it_is_ready_once_everything_is_listed(health: Health, lease: FakeLease) -> None:
+def test_leading_it_is_ready_once_everything_is_listed(
+    health: Health, lease: FakeLease, definitions: FakeDefinitions
+) -> None:
     lease.lead()
     assert health.wrong_with_readiness() == ["starting"]
-    health.waiting_for = "CustomResourceDefinitions are not installed: schemaversions"
-    assert health.wrong_with_readiness() == [health.waiting_for]
+    definitions.problem = "CustomResourceDefinitions are not installed: schemaversions"
+    assert health.wrong_with_readiness() == [definitions.problem]
     health.streams = WatchStreams({PATH})
-    assert health.wrong_with_readiness() == [f"not listed yet: {PATH}"]
+    assert health.wrong_with_readiness() == [definitions.problem, f"not listed yet: {PATH}"]
+
+
+def test_standing_by_without_definitions_it_is_not_ready(
+    health: Health, definitions: FakeDefinitions
+) -> None:
+    definitions.problem = "CustomResourceDefinitions are not installed: schemaversions"
+    assert health.wrong_with_readiness() == [definitions.problem]
+    assert health.wrong_with_life() == []
 
 
 def test_a_lease_that_is_not_renewed_in_time_is_told(health: Health, lease: FakeLease) -> None:
