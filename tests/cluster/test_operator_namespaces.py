@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pgstrata.app.refusals import ASK_EVERY
+from tests.cluster.runtime_operator import Resources, RuntimeOperator
 from tests.testbed.api_reader import ApiReader
 from tests.testbed.control_plane import ControlPlane
 from tests.testbed.database import Database
@@ -85,7 +86,7 @@ class Release:
         self._stack.callback(operator.process.stop)
         return operator
 
-    def told(self, operator: OperatorProcess) -> list[str]:
+    def told(self, operator: OperatorProcess | RuntimeOperator) -> list[str]:
         """What it said of the other namespace, but for information."""
         return [
             line["message"]
@@ -168,6 +169,27 @@ def test_a_namespace_that_is_deleted_is_told_and_the_others_are_served(
     other.wait_ready("audit", deadline=PICKED_UP)
     assert len(release.told(operator)) == 1
     assert operator.process.alive
+
+
+def test_with_rights_everywhere_too_a_namespace_that_does_not_exist_is_told(
+    release: Release, control_plane: ControlPlane
+) -> None:
+    settings = {
+        "PGSTRATA_NAMESPACE": release.home,
+        "PGSTRATA_WATCH_NAMESPACES": f"{release.home},{release.other}",
+    }
+    with RuntimeOperator.running(control_plane.kubeconfig, settings) as operator:
+        operator.wait_leading()
+        [warning] = poll(lambda: release.told(operator), PICKED_UP, "it is told")
+        assert f"namespace {release.other} does not exist" in warning
+        assert release.home not in warning
+        [event] = poll(release.lease_events, PICKED_UP, "there is an Event on the Lease")
+        assert (event["reason"], event["message"]) == ("NamespaceNotServed", warning)
+
+        release.create(release.other)
+        Resources(control_plane, release.other).schema_version("plain-first")
+        operator.wait_trace("ended", "plain-first")
+        assert release.told(operator) == [warning]
 
 
 def test_without_any_namespace_to_serve_it_is_not_ready_and_says_why(release: Release) -> None:

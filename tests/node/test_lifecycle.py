@@ -112,20 +112,20 @@ def test_definitions_that_are_missing_are_named_until_they_are_there(
 ) -> None:
     crds = {path.name.split("_")[1]: path for path in (CHART.parents[1] / "crds").iterdir()}
     release.node.kubectl("create", f"--filename={crds['manageddatabases.yaml']}")
-    release.install({"crds": {"enabled": False}, "replicas": 1}, wait=False)
+    release.install({"crds": {"enabled": False}}, wait=False)
+    words = "CustomResourceDefinitions are not installed: schemaversions.pgstrata.dev; "
 
-    def complaint() -> bool:
-        return any(
-            line["message"] == "waiting for CustomResourceDefinitions: schemaversions"
+    def complaints() -> int:
+        return sum(
+            any(line["message"].startswith(words) for line in release.log(pod["metadata"]["name"]))
             for pod in release.pods()
             if pod["status"]["phase"] == "Running"
-            for line in release.log(pod["metadata"]["name"])
         )
 
-    poll(complaint, SLOW, "the log names what is missing")
-    poll(lambda: not release.ready_pods(), SLOW, "no pod is ready")
+    poll(lambda: complaints() == 2, SLOW, "the log of each names what is missing")
+    assert not release.ready_pods(), "neither leading nor standing by"
     release.node.kubectl("create", f"--filename={crds['schemaversions.yaml']}")
-    release.wait_available(1)
+    release.wait_available()
     user.apply(*reachable(database), schema_version("shop", "metrics", inline(CREATE)))
     user.wait_ready("shop")
 

@@ -8,6 +8,7 @@ CustomResourceDefinition is of an older release is told on each resource of its 
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -16,7 +17,7 @@ from pgstrata.app.refusals import ASK_EVERY
 from pgstrata.app.streams import Refusal, WatchStreams
 from pgstrata.core.resource import RawResource
 from pgstrata.kube.cache import ObjectCache
-from pgstrata.kube.client import FORBIDDEN, ApiError, KubeClient
+from pgstrata.kube.client import FORBIDDEN, NOT_FOUND, ApiError, KubeClient
 from pgstrata.kube.events import ACCESS_DENIED, EventRecorder
 from pgstrata.kube.undeclared import OUTDATED, Undeclared
 
@@ -24,6 +25,7 @@ NOT_SERVED: Final = "NamespaceNotServed"
 """Of the Event on the Lease about a namespace."""
 
 _EVERY: Final = 1.0
+_ABSENCE_EVERY: Final = 300.0
 _AGAIN: Final = f"it is tried again every {ASK_EVERY:g} s"
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ class Notices:
         self._index = index
         self._kinds = kinds
         self._namespaces: set[str] = set()
+        self._absent: set[str] = set()
+        self._ask_after: dict[str, float] = {}
         self._rights: set[tuple[str, str]] = set()
         self._resources: set[tuple[str, str, str]] = set()
 
@@ -60,6 +64,7 @@ class Notices:
         """Tell, for ever."""
         while True:
             await self._tell()
+            await self._tell_of_absence()
             await self._tell_of_definitions()
             await asyncio.sleep(_EVERY)
 
@@ -81,6 +86,28 @@ class Notices:
         self._rights = {(each.path, each.verb) for each in single}
         self._resources = {each for each in self._resources if each[:2] in self._rights}
 
+    async def _tell_of_absence(self) -> None:
+        """Tell of namespaces that do not exist although nothing in there is refused.
+
+        With rights in the whole cluster such a one looks as an empty one does; so those without
+        resources of ours are asked for, now and then.
+        """
+        now = time.monotonic()
+        for namespace in self._streams.listed - {""}:
+            if now < self._ask_after.get(namespace, 0.0):
+                continue
+            self._ask_after[namespace] = now + _ABSENCE_EVERY
+            if not await self._is_absent(namespace):
+                self._absent.discard(namespace)
+            elif namespace not in self._absent:
+                self._absent.add(namespace)
+                await self._tell_on_lease(NOT_SERVED, _of_absence(namespace))
+
+    async def _is_absent(self, namespace: str) -> bool:
+        inhabited = {key.namespace for key in self._cache.keys()}  # noqa: SIM118  not a mapping
+        path = f"/api/v1/namespaces/{namespace}"
+        return namespace not in inhabited and await self._answer(path) == NOT_FOUND
+
     async def _tell_of_definitions(self) -> None:
         """Tell each resource's users of an older definition, also where its status is whole."""
         for key in self._cache.keys():  # noqa: SIM118  not a mapping
@@ -96,17 +123,18 @@ class Notices:
         for namespace in new - found - {""}:
             refused = {each.path for each in refusals if each.namespace == namespace}
             others = self._streams.paths_in(namespace) - refused
-            if all([await self._is_forbidden(path) for path in others]):
+            # A watch that is open goes on for a while after the right to it has gone: ask.
+            if all([await self._answer(f"{path}?limit=1") == FORBIDDEN for path in others]):
                 found.add(namespace)
         return found
 
-    async def _is_forbidden(self, path: str) -> bool:
-        """Ask: a watch that is open goes on for a while after the right to it has gone."""
+    async def _answer(self, path: str) -> int:
+        """The status of the API server's answer, if it was a refusal; else 0."""
         try:
-            await self._client.get(f"{path}?limit=1")
+            await self._client.get(path)
         except ApiError as error:
-            return error.status == FORBIDDEN
-        return False
+            return error.status
+        return 0
 
     async def _tell_on_lease(self, reason: str, message: str) -> None:
         lease = self._lease()
@@ -141,6 +169,13 @@ def _of_namespace(namespace: str, refusal: Refusal) -> str:
         f"namespace {namespace} is not served: it does not exist, or the operator's Role and "
         f"RoleBinding are missing there ({refusal.words}); create them (with the chart: create the "
         f"namespace, then helm upgrade), or take it from watchNamespaces; {_AGAIN}"
+    )
+
+
+def _of_absence(namespace: str) -> str:
+    return (
+        f"namespace {namespace} does not exist: create it, or take it from watchNamespaces; it is "
+        "served once there is something in it"
     )
 
 

@@ -77,6 +77,11 @@ class WatchStreams:
         """What is refused, beyond doubt."""
         return [each for _, each in sorted(self._refusals.items()) if each.is_sure]
 
+    @property
+    def listed(self) -> frozenset[str]:
+        """The namespaces of which everything was listed."""
+        return frozenset(map(scope_of, self._opened)) - frozenset(map(scope_of, self.unopened))
+
     def paths_in(self, namespace: str) -> frozenset[str]:
         """The streams of one namespace; empty: of the whole cluster."""
         return frozenset(path for path in self._moved if scope_of(path) == namespace)

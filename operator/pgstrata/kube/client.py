@@ -28,6 +28,7 @@ DEADLINE: Final = 10.0
 """Seconds that a call may take, retries included, unless the caller says otherwise."""
 FIELD_MANAGER: Final = "pgstrata"
 FORBIDDEN: Final = 403
+NOT_FOUND: Final = 404
 NO_ANSWER: Final = 0
 """`ApiError.status` where there was no answer at all."""
 

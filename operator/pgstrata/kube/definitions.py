@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pgstrata.core.api_model import API_VERSION, GROUP
-from pgstrata.kube.client import ApiError, JsonObject, KubeClient
+from pgstrata.kube.client import NOT_FOUND, ApiError, JsonObject, KubeClient
 from pgstrata.kube.raw import mapping
 
 CURE: Final = "install this release's (helm upgrade, or kubectl apply --server-side -f crds/)"
-
-_NOT_FOUND: Final = 404
 
 
 async def served_kinds(client: KubeClient) -> frozenset[str]:
@@ -21,7 +19,7 @@ async def served_kinds(client: KubeClient) -> frozenset[str]:
     try:
         answer = await client.get(f"/apis/{API_VERSION}")
     except ApiError as error:
-        if error.status == _NOT_FOUND:
+        if error.status == NOT_FOUND:
             return frozenset()
         raise
     entries = answer.get("resources")

@@ -20,12 +20,11 @@ from typing import Final
 from pydantic import JsonValue
 
 from pgstrata.core.resource import ObjectKey, RawResource
-from pgstrata.kube.client import ApiError, JsonObject, KubeClient
+from pgstrata.kube.client import NOT_FOUND, ApiError, JsonObject, KubeClient
 from pgstrata.kube.raw import mapping
 
 LEASE_API_VERSION: Final = "coordination.k8s.io/v1"
 
-_NOT_FOUND: Final = 404
 _RELEASE_DEADLINE: Final = 2.0
 _SHORTEST: Final = 0.05
 
@@ -151,7 +150,7 @@ class Lease:
         try:
             lease = await self._client.get(self._path, deadline=limit)
         except ApiError as error:
-            if error.status != _NOT_FOUND:
+            if error.status != NOT_FOUND:
                 raise
             created = await self._client.create(self._collection, self._new_lease(), deadline=limit)
             self._uid = _uid_of(created)

@@ -14,14 +14,13 @@ from pgstrata.core.api_model import API_VERSION, GROUP
 from pgstrata.core.errors import PgstrataError
 from pgstrata.core.resource import ObjectKey, RawResource
 from pgstrata.kube.cache import ObjectCache
-from pgstrata.kube.client import ApiError, JsonObject, KubeClient
+from pgstrata.kube.client import NOT_FOUND, ApiError, JsonObject, KubeClient
 from pgstrata.kube.events import EventRecorder
 from pgstrata.kube.raw import data_of, mapping, secret_data_of, to_raw
 from pgstrata.kube.undeclared import OUTDATED, Undeclared
 
 FINALIZER: Final = f"{GROUP}/protect"
 
-NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 _UNPROCESSABLE: Final = 422
 

@@ -121,6 +121,49 @@ async def test_a_listing_is_no_stream(streams: WatchStreams, now: Now) -> None:
     assert streams.ages()[PATH] == 7
 
 
+def in_namespace(name: str) -> str:
+    return f"/apis/pgstrata.dev/v1alpha1/namespaces/{name}/schemaversions"
+
+
+async def test_what_is_asked_for_again_is_alive(streams: WatchStreams, now: Now) -> None:
+    now.seconds += 200
+    streams.refused(PATH, "list", 403, "forbidden")
+
+    assert streams.ages()[PATH] == 0
+
+
+async def test_a_refusal_is_one_beyond_doubt_when_it_is_repeated(streams: WatchStreams) -> None:
+    for _ in range(2):
+        streams.refused(PATH, "list", 403, "forbidden")
+    assert streams.refusals == []
+    streams.refused(PATH, "list", 403, "forbidden")
+    assert [(each.path, each.verb) for each in streams.refusals] == [(PATH, "list")]
+
+    streams.granted(PATH, "list")
+    assert streams.refusals == []
+
+
+async def test_other_namespaces_do_not_wait_for_one_that_is_refused(now: Now) -> None:
+    served, refused = in_namespace("served"), in_namespace("refused")
+    streams = WatchStreams({served, refused}, clock=now)
+    for _ in range(3):
+        streams.refused(refused, "list", 403, "forbidden")
+    assert streams.unready() == [f"not listed yet: {served}"]
+    await open_stream(streams, f"https://api.example{served}?watch=true")
+    assert streams.unready() == []
+    assert streams.listed == {"served"}
+
+
+async def test_where_every_namespace_is_refused_that_is_said(now: Now) -> None:
+    path = in_namespace("refused")
+    streams = WatchStreams({path}, clock=now)
+    await open_stream(streams, f"https://api.example{path}?watch=true")
+    assert streams.unready() == []
+    for _ in range(3):
+        streams.refused(path, "watch", 403, "forbidden")
+    assert streams.unready() == [f"cannot watch {path}: forbidden"]
+
+
 async def test_an_api_server_may_live_below_a_path(streams: WatchStreams, now: Now) -> None:
     await open_stream(streams, f"https://proxy.example/k8s/clusters/c-1{PATH}?watch=true")
 
