@@ -6,6 +6,7 @@ namespace that does not exist looks as one without the roles does, and both are 
 
 import json
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -61,9 +62,10 @@ class Release:
             self._plane.kubectl, "delete", "namespace", namespace, "--wait=false", check=False
         )
 
-    def delete(self, namespace: str) -> None:
+    def delete(self, namespace: str, *, wait: bool = True) -> None:
         """Delete it, and wait until it is gone."""
-        self._plane.kubectl("delete", "namespace", namespace, "--timeout=30s")
+        how = "--timeout=30s" if wait else "--wait=false"
+        self._plane.kubectl("delete", "namespace", namespace, how)
 
     def grant(self, *namespaces: str) -> None:
         """Apply what the release has in these namespaces."""
@@ -168,6 +170,30 @@ def test_a_namespace_that_is_deleted_is_told_and_the_others_are_served(
     declare(other, application, "audit")
     other.wait_ready("audit", deadline=PICKED_UP)
     assert len(release.told(operator)) == 1
+    assert operator.process.alive
+
+
+def test_a_deletion_that_is_held_up_by_the_roles_that_went_first_is_told_with_the_way_out(
+    release: Release, application: Database
+) -> None:
+    release.create(release.other)
+    release.grant(release.other)
+    operator = release.start()
+    operator.wait_leading()
+    other = release.users[release.other]
+    declare(other, application, "audit")
+    other.wait_ready("audit")
+    other.kubectl("delete", "rolebinding", "--all")  # as a namespace's end does, in no order
+    release.delete(release.other, wait=False)
+
+    def way_out() -> str:
+        found = [line for line in release.told(operator) if "kubectl patch" in line]
+        return found[0].partition("kubectl ")[2] if found else ""
+
+    command = poll(way_out, PICKED_UP, "the way out is told")
+    assert other.get("audit")["metadata"]["deletionTimestamp"], "it waits"
+    other.kubectl(*shlex.split(command))
+    other.wait_gone("audit")
     assert operator.process.alive
 
 

@@ -58,10 +58,7 @@ class Deletions:
                 self._since.pop(key, None)
             except ApiError as error:
                 pause = self.queue.retry(key)
-                log.warning(
-                    "not released, again in %.1f s: %s", pause, error, extra={"key": str(key)}
-                )
-                await self._tell_if_denied(key, error)
+                await self._tell(key, error, pause)
             finally:
                 self.queue.done(key)
 
@@ -78,11 +75,17 @@ class Deletions:
         )
         self._on_released(raw)
 
-    async def _tell_if_denied(self, key: ObjectKey, error: ApiError) -> None:
+    async def _tell(self, key: ObjectKey, error: ApiError, pause: float) -> None:
+        """Log it; that a right is missing, with the way out and also on the resource.
+
+        A namespace's end takes the roles there away at any time, and nobody can give them back.
+        """
         raw = self._cache.get(key)
-        if error.status == FORBIDDEN and raw is not None:
-            message = f"not released: {error}"
-            await self._store.record_event(raw, warning=True, reason=ACCESS_DENIED, message=message)
+        if error.status != FORBIDDEN or raw is None:
+            log.warning("not released, again in %.1f s: %s", pause, error, extra={"key": str(key)})
+            return
+        message = f"not released: {error}; {_way_out(key)}"
+        await self._store.record_event(raw, warning=True, reason=ACCESS_DENIED, message=message)
 
     async def _clean_up(self, raw: RawResource, *, until: float) -> None:
         """Give the driver the time that is left once nothing else runs for the resource."""
@@ -96,6 +99,14 @@ class Deletions:
         error = await self._runs.clean_up(raw, until=until)
         if error is not None:
             log.error("not cleaned up: %r", error, exc_info=error, extra=extra)
+
+
+def _way_out(key: ObjectKey) -> str:
+    return (
+        "give that right back or, where the namespace is being deleted, let it go by hand: "
+        f"kubectl patch {key.kind.lower()} {key.name} --namespace {key.namespace} --type=json "
+        """-p '[{"op":"remove","path":"/metadata/finalizers"}]'"""
+    )
 
 
 assert GIVE_UP_AFTER < CLEAN_UP_UNTIL  # noqa: S101  else a stopped run leaves no time

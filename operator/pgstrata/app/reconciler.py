@@ -73,8 +73,7 @@ class Reconciler:
         except ApiError as error:
             self._metrics.looked(key, "ApiError", time.monotonic() - started)
             pause = self._queue.retry(key)
-            log.warning("%s, again in %.1f s", error, pause, extra={"key": str(key)})
-            await self._tell_if_denied(key, error)
+            await self._tell(key, error, pause)
         except Exception:
             # The outermost loop of the looks: one fault must not end the others.
             self._metrics.looked(key, "Exception", time.monotonic() - started)
@@ -101,13 +100,13 @@ class Reconciler:
         self._cache.put_answer(current)
         return self._cache.get(key)
 
-    async def _tell_if_denied(self, key: ObjectKey, error: ApiError) -> None:
-        """Say on the resource that a right is missing: its status could not be written, perhaps."""
+    async def _tell(self, key: ObjectKey, error: ApiError, pause: float) -> None:
+        """Log it; that a right is missing, also on the resource: its status may be unwritable."""
         raw = self._cache.get(key)
-        if error.status == FORBIDDEN and raw is not None:
-            await self._store.record_event(
-                raw, warning=True, reason=ACCESS_DENIED, message=str(error)
-            )
+        if error.status != FORBIDDEN or raw is None:
+            log.warning("%s, again in %.1f s", error, pause, extra={"key": str(key)})
+            return
+        await self._store.record_event(raw, warning=True, reason=ACCESS_DENIED, message=str(error))
 
     def _next_look(self, asked: float | None) -> float:
         """When the engine asks for it, at the latest at the resync, which is spread out."""
