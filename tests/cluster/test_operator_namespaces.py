@@ -67,14 +67,16 @@ class Release:
         how = "--timeout=30s" if wait else "--wait=false"
         self._plane.kubectl("delete", "namespace", namespace, how)
 
-    def grant(self, *namespaces: str) -> None:
-        """Apply what the release has in these namespaces."""
+    def grant(self, *namespaces: str, without: str = "") -> None:
+        """Apply what the release has in these namespaces, without one verb if that is named."""
         objects = [
             each
             for each in self._objects
             if each["kind"] in OURS and each["metadata"]["namespace"] in namespaces
         ]
         bundle = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        if without:
+            bundle = bundle.replace(f', "{without}"', "").replace(f'"{without}", ', "")
         self._plane.kubectl("apply", "--filename=-", input=bundle)
 
     def start(self, **settings: str) -> OperatorProcess:
@@ -225,3 +227,37 @@ def test_without_any_namespace_to_serve_it_is_not_ready_and_says_why(release: Re
     poll(lambda: words in operator.get("/readyz").text, PICKED_UP, "it says why")
     assert operator.get("/readyz").status == 503
     assert operator.get("/healthz").status == 200
+
+
+def test_a_right_that_all_of_a_namespace_lacks_is_told_as_the_right_that_it_is(
+    release: Release, application: Database
+) -> None:
+    release.create(release.other)
+    release.grant(release.other, without="list")
+    user = release.users[release.other]
+    declare(user, application, "audit")
+    operator = release.start(PGSTRATA_WATCH_TIMEOUT="2s")
+    operator.wait_leading()
+    poll(lambda: any("is not served" in each for each in release.told(operator)), PICKED_UP, "told")
+
+    release.grant(release.other, without="watch")
+    user.wait_ready("audit")
+    served = f"namespace {release.other} is served now"
+    poll(lambda: served in [each["message"] for each in operator.log()], PICKED_UP, "it is served")
+
+    def rights() -> list[str]:
+        return [each for each in release.told(operator) if "give the right to watch" in each]
+
+    poll(lambda: len(rights()) >= 3, PICKED_UP, "each right that is missing is told")
+    assert {each.partition("changes of ")[2].split()[0] for each in rights()} == {
+        "configmaps",
+        "manageddatabases",
+        "schemaversions",
+    }
+    events = release.reader.list("Event", release.other)
+    of = {
+        each["involvedObject"]["kind"]
+        for each in events
+        if each["reason"] == "AccessDenied" and "give the right to watch" in each["message"]
+    }
+    assert {"ManagedDatabase", "SchemaVersion"} <= of

@@ -16,6 +16,8 @@ from pgstrata.kube.definitions import CURE, fields_missing, served_kinds
 
 _WHILE_MISSING: Final = 2.0
 _EVERY: Final = 30.0
+_PATIENCE: Final = 120.0
+"""How long a kind may be missing before that is no matter of seconds any more."""
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,11 @@ class Definitions:
         self._installed = {plural: asyncio.Event() for plural in plurals.values()}
         self._any = asyncio.Event()
         self._told = ""
+        self._missing_since: float | None = None
+        self._is_doubted = False
+        """What was all there is not, by one look: an API server that starts says so, too."""
+        self._compared = (-_EVERY, frozenset[str]())
+        """When the definitions were last compared, and which there were."""
         self._on_change: list[Callable[[], None]] = []
 
     @property
@@ -61,7 +68,15 @@ class Definitions:
         """Look, for ever."""
         while True:
             await self._look()
-            await asyncio.sleep(_WHILE_MISSING if self.problem else _EVERY)
+            await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        now = asyncio.get_running_loop().time()
+        if not self.problem:
+            self._missing_since = None
+            return _WHILE_MISSING if self._is_doubted else _EVERY
+        self._missing_since = now if self._missing_since is None else self._missing_since
+        return _WHILE_MISSING if now - self._missing_since < _PATIENCE else _EVERY / 2
 
     async def _look(self) -> None:
         try:
@@ -75,7 +90,10 @@ class Definitions:
             self._any.set()
         missing = sorted(f"{plural}.{GROUP}" for plural in self._installed.keys() - served)
         names = ", ".join(missing)
-        await self._compare()
+        self._is_doubted = bool(names) and not self.problem and not self._is_doubted
+        if self._is_doubted:
+            return
+        await self._compare(served)
         self._found(
             f"CustomResourceDefinitions are not installed: {names}; {CURE}" if names else ""
         )
@@ -94,8 +112,13 @@ class Definitions:
             log.warning("%s", text)
         self._told = text
 
-    async def _compare(self) -> None:
+    async def _compare(self, served: frozenset[str]) -> None:
         """See what the definitions lack; an API server that does not say so changes nothing."""
+        now = asyncio.get_running_loop().time()
+        last, then = self._compared
+        if not served or (served == then and now - last < _EVERY - 1):
+            return  # it is all of their schemas, and nothing to be asked for every other second
+        self._compared = now, served
         try:
             lacking = await fields_missing(self._client, self._schemas)
         except ApiError as error:

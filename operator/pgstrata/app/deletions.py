@@ -21,6 +21,8 @@ from pgstrata.kube.events import ACCESS_DENIED
 CLEAN_UP_UNTIL: Final = 4.2
 """Seconds from the deletion; the rest of the five is for the API server."""
 _LEAST: Final = 0.1
+_LONGEST_RETRY: Final = 30.0
+"""Somebody waits for it."""
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class Deletions:
                 self.queue.forget(key)
                 self._since.pop(key, None)
             except ApiError as error:
-                pause = self.queue.retry(key)
+                pause = self.queue.retry(key, _LONGEST_RETRY)
                 await self._tell(key, error, pause)
             finally:
                 self.queue.done(key)
@@ -103,7 +105,8 @@ class Deletions:
 
 def _way_out(key: ObjectKey) -> str:
     return (
-        "give that right back or, where the namespace is being deleted, let it go by hand: "
+        "give that right back or, where the namespace is being deleted, let it go by hand, from "
+        "all who hold it: "
         f"kubectl patch {key.kind.lower()} {key.name} --namespace {key.namespace} --type=json "
         """-p '[{"op":"remove","path":"/metadata/finalizers"}]'"""
     )

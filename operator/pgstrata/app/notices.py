@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from http import HTTPStatus
 from typing import Final
 
 from pgstrata.app.references import ReverseIndex
@@ -25,6 +26,8 @@ NOT_SERVED: Final = "NamespaceNotServed"
 """Of the Event on the Lease about a namespace."""
 
 _EVERY: Final = 1.0
+_AT_ONCE: Final = 20
+"""Events about definitions in one round: there may be thousands of resources."""
 _ABSENCE_EVERY: Final = 300.0
 _AGAIN: Final = f"it is tried again every {ASK_EVERY:g} s"
 
@@ -55,6 +58,7 @@ class Notices:
         self._index = index
         self._kinds = kinds
         self._namespaces: set[str] = set()
+        self._judged: dict[str, tuple[frozenset[tuple[str, str]], bool | None]] = {}
         self._absent: set[str] = set()
         self._ask_after: dict[str, float] = {}
         self._rights: set[tuple[str, str]] = set()
@@ -69,22 +73,29 @@ class Notices:
             await asyncio.sleep(_EVERY)
 
     async def _tell(self) -> None:
-        # What is not found is a kind that is missing, which is told elsewhere.
-        refusals = [each for each in self._streams.refusals if each.status == FORBIDDEN]
-        whole = await self._refused_whole(refusals)
+        await self._judge(self._forbidden())
+        refusals = self._forbidden()
+        whole = {namespace for namespace, (_, is_whole) in self._judged.items() if is_whole}
         for namespace in sorted(whole - self._namespaces):
             first = next(each for each in refusals if each.namespace == namespace)
             await self._tell_on_lease(NOT_SERVED, _of_namespace(namespace, first))
-        single = [each for each in refusals if each.namespace not in whole]
+        undecided = {
+            namespace for namespace, (_, verdict) in self._judged.items() if verdict is None
+        }
+        single = [each for each in refusals if each.namespace not in whole | undecided]
         for each in single:
             if (each.path, each.verb) not in self._rights:
                 await self._tell_on_lease(ACCESS_DENIED, _of_right(each))
             await self._tell_on_resources(each)
-        for namespace in sorted(self._namespaces - {each.namespace for each in refusals}):
+        for namespace in sorted(self._namespaces - whole - undecided):
             log.info("namespace %s is served now", namespace)
-        self._namespaces = whole
+        self._namespaces = whole | (self._namespaces & undecided)
         self._rights = {(each.path, each.verb) for each in single}
         self._resources = {each for each in self._resources if each[:2] in self._rights}
+
+    def _forbidden(self) -> list[Refusal]:
+        """What is not found is a kind that is missing, which is told elsewhere."""
+        return [each for each in self._streams.refusals if each.status == FORBIDDEN]
 
     async def _tell_of_absence(self) -> None:
         """Tell of namespaces that do not exist although nothing in there is refused.
@@ -110,31 +121,54 @@ class Notices:
 
     async def _tell_of_definitions(self) -> None:
         """Tell each resource's users of an older definition, also where its status is whole."""
+        told = 0
         for key in self._cache.keys():  # noqa: SIM118  not a mapping
             raw = self._cache.get(key)
             if raw is not None and (news := self._undeclared.news_of(raw)) is not None:
                 await self._events.record(raw, warning=True, reason=OUTDATED, message=news)
+                told += 1
+            if told >= _AT_ONCE:
+                return
 
-    async def _refused_whole(self, refusals: Sequence[Refusal]) -> set[str]:
-        """The namespaces in which nothing is allowed any more, as far as it was asked for."""
-        namespaces = {each.namespace for each in refusals}
-        new = {r.namespace for r in refusals if (r.path, r.verb) not in self._rights}
-        found = self._namespaces & namespaces
-        for namespace in new - found - {""}:
-            refused = {each.path for each in refusals if each.namespace == namespace}
-            others = self._streams.paths_in(namespace) - refused
-            # A watch that is open goes on for a while after the right to it has gone: ask.
-            if all([await self._answer(f"{path}?limit=1") == FORBIDDEN for path in others]):
-                found.add(namespace)
-        return found
+    async def _judge(self, refusals: Sequence[Refusal]) -> None:
+        """Find out in which namespaces nothing may be listed any more; anew when refusals change.
+
+        None: the API server does not say so at the moment, and is asked again.
+        """
+        of: dict[str, set[tuple[str, str]]] = {}
+        for each in refusals:
+            of.setdefault(each.namespace, set()).add((each.path, each.verb))
+        of.pop("", None)
+        self._judged = {
+            namespace: self._judged[namespace] for namespace in of.keys() & self._judged
+        }
+        for namespace, rights in of.items():
+            before, verdict = self._judged.get(namespace, (frozenset(), None))
+            if verdict is None or before != rights:
+                was_whole, verdict = verdict, await self._is_whole(namespace, rights)
+                self._judged[namespace] = frozenset(rights), verdict
+                if was_whole and verdict is False:  # the rights come back one after the other
+                    del self._judged[namespace]
+                    self._streams.doubt(namespace)
+
+    async def _is_whole(self, namespace: str, rights: set[tuple[str, str]]) -> bool | None:
+        refused = {path for path, verb in rights if verb == "list"}
+        # A watch that is open goes on for a while after the right to it has gone: ask.
+        for path in self._streams.paths_in(namespace) - refused:
+            status = await self._answer(f"{path}?limit=1")
+            if status == HTTPStatus.OK:
+                return False
+            if status not in (FORBIDDEN, NOT_FOUND):
+                return None
+        return True
 
     async def _answer(self, path: str) -> int:
-        """The status of the API server's answer, if it was a refusal; else 0."""
+        """The status of the API server's answer; below 100: there was none."""
         try:
             await self._client.get(path)
         except ApiError as error:
             return error.status
-        return 0
+        return HTTPStatus.OK
 
     async def _tell_on_lease(self, reason: str, message: str) -> None:
         lease = self._lease()

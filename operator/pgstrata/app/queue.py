@@ -51,10 +51,10 @@ class WorkQueue:
             pending.cancel()
         self._timers[key] = loop.call_at(due, self._fire, key)
 
-    def retry(self, key: ObjectKey) -> float:
+    def retry(self, key: ObjectKey, longest: float = LONGEST_RETRY) -> float:
         """Count a failure of the key and add it again after a pause, in seconds: the answer."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        pause = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** min(failures, 32))
+        pause = min(longest, FIRST_RETRY * 2.0 ** min(failures, 32))
         pause *= random.uniform(0.5, 1.0)  # noqa: S311  spreads retries
         self.add_after(key, pause)
         return pause

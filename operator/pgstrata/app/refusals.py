@@ -43,7 +43,7 @@ class Refusals:
         if response.status in _REFUSALS:
             words = await _words(response)
             refusal = self._streams.refused(path, verb, response.status, words)
-            await asyncio.sleep(_pause(refusal.times))
+            await asyncio.sleep(pause_after(refusal.times))
             raise Refused(words)
         if response.status == HTTPStatus.OK:
             self._streams.granted(path, verb)
@@ -60,6 +60,7 @@ async def _words(response: ClientResponse) -> str:
     return str(message or f"{response.status} {response.reason}")
 
 
-def _pause(times: int) -> float:
-    """1, 2, 4, 8 and then `ASK_EVERY` seconds, spread."""
-    return min(2.0 ** (times - 1), ASK_EVERY) * random.uniform(0.9, 1.1)  # noqa: S311  spreads load
+def pause_after(times: int) -> float:
+    """Return the seconds after so many refusals: 1, 2, 4, 8 and then `ASK_EVERY`, spread."""
+    pause = min(2.0 ** min(times - 1, 8), ASK_EVERY)  # it may be refused for days
+    return pause * random.uniform(0.9, 1.1)  # noqa: S311  spreads load

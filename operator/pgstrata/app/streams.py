@@ -99,6 +99,12 @@ class WatchStreams:
         if self._refusals.pop((path, verb), None) is not None:
             self._move(path)
 
+    def doubt(self, namespace: str) -> None:
+        """What was refused there may not be any more: it counts anew."""
+        self._refusals = {
+            which: each for which, each in self._refusals.items() if each.namespace != namespace
+        }
+
     def unready(self) -> list[str]:
         """What is to be waited for until this process is of use.
 
