@@ -80,7 +80,7 @@ class Settings:
             health_host=host,
             health_port=port,
             stream_silence=read.value("STREAM_SILENCE", _seconds, default.stream_silence),
-            watch_timeout=read.value("WATCH_TIMEOUT", _seconds, default.watch_timeout),
+            watch_timeout=read.value("WATCH_TIMEOUT", _second_or_more, default.watch_timeout),
             grace=read.value("GRACE", _seconds, default.grace),
         )
 
@@ -115,6 +115,13 @@ def _seconds(text: str) -> float:
     seconds = parse_duration(text).total_seconds()
     if not seconds:
         raise ValueError(f"{text!r} is no time at all")
+    return seconds
+
+
+def _second_or_more(text: str) -> float:
+    seconds = parse_duration(text).total_seconds()
+    if seconds < 1:
+        raise ValueError(f"{text!r} is too short: the API counts in whole seconds, from 1s on")
     return seconds
 
 

@@ -62,6 +62,8 @@ def test_an_empty_value_is_none_at_all() -> None:
         ("WORKERS", "many"),
         ("RESYNC", "600"),
         ("RESYNC", "0s"),
+        ("WATCH_TIMEOUT", "500ms"),
+        ("WATCH_TIMEOUT", "0s"),
         ("HEALTH_ADDRESS", "8080"),
         ("HEALTH_ADDRESS", "0.0.0.0:99999"),
     ],
@@ -69,6 +71,12 @@ def test_an_empty_value_is_none_at_all() -> None:
 def test_a_value_that_cannot_be_is_named(name: str, value: str) -> None:
     with pytest.raises(InvalidSettings, match=f"PGSTRATA_{name}"):
         Settings.from_environment({f"PGSTRATA_{name}": value})
+
+
+def test_a_watch_that_the_api_server_would_end_when_it_likes_is_refused() -> None:
+    with pytest.raises(InvalidSettings, match=r"'999ms' is too short: .* from 1s on"):
+        Settings.from_environment({"PGSTRATA_WATCH_TIMEOUT": "999ms"})
+    assert Settings.from_environment({"PGSTRATA_WATCH_TIMEOUT": "1s"}).watch_timeout == 1.0
 
 
 def test_a_lease_that_would_expire_before_it_is_given_up_is_refused() -> None:
