@@ -124,6 +124,12 @@ def test_a_variable_is_said_in_one_place(helm: Helm) -> None:
             helm.render({"extraEnv": [{"name": name, "value": "1"}]})
 
 
+def test_the_address_that_probes_go_to_cannot_be_another_one(helm: Helm) -> None:
+    more = [{"name": "PGSTRATA_HEALTH_ADDRESS", "value": ":9090"}]
+    with pytest.raises(HelmFailed, match=r"PGSTRATA_HEALTH_ADDRESS cannot be set: .* port 8080"):
+        helm.render({"extraEnv": more})
+
+
 def test_replicas_spread_over_nodes_and_are_not_all_evicted_at_once(
     default: list[Manifest],
 ) -> None:

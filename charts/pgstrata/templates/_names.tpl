@@ -90,6 +90,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- $seconds }}
 {{- end }}
 
+{{/* Variables that have no value of their own. */}}
+{{- define "pgstrata.extraEnv" -}}
+{{- range .Values.extraEnv }}
+{{- if eq .name "PGSTRATA_HEALTH_ADDRESS" }}
+{{- fail "extraEnv: PGSTRATA_HEALTH_ADDRESS cannot be set: probes and metrics are asked for at port 8080 of every address" }}
+{{- end }}
+{{- end }}
+{{- toYaml .Values.extraEnv }}
+{{- end }}
+
 {{/* The kubelet kills what has not ended by then: after the grace the Lease is to be given back. */}}
 {{- define "pgstrata.terminationGracePeriodSeconds" -}}
 {{- $given := int .Values.terminationGracePeriodSeconds }}
