@@ -139,14 +139,13 @@ def test_definitions_that_are_left_behind_are_told_and_worked_with(
     assert fields_known(own_release.node) == set()
     wait_looked_at(user, "under-older-definitions")
     assert (resources(user), everything_done(database)) == (before, done)
-    [told] = [
-        line["message"]
-        for line in own_release.log(own_release.leader())
-        if line["message"].startswith("CustomResourceDefinitions are of an older release")
-    ]
-    assert "ManagedDatabase spec.maxConnections" in told
-    assert "SchemaVersion status.appliedCount" in told
+    said = [line["message"] for line in own_release.log(own_release.leader())]
+    told = [text for text in said if "is of an older release" in text]
+    for crd, field in ((CRDS[1], "spec.maxConnections"), (CRDS[0], "status.appliedCount")):
+        [line] = [text for text in told if text.startswith(f"the CustomResourceDefinition {crd} ")]
+        assert field in line
     user.wait_event("shop", ("Warning", "OutdatedDefinition"))
+    user.wait_event("metrics", ("Warning", "OutdatedDefinition"), kind="ManagedDatabase")
 
     own_release.uninstall()
     own_release.install()
