@@ -1,9 +1,9 @@
 """Name everything that is in the image: `python sbom.py ROOT PYTHON.json` prints a CycloneDX SBOM.
 
 Run by `make sbom`. ROOT holds the image's files, PYTHON.json what cyclonedx-py says of the Python
-packages in there. To these come the packages of Debian that collect.py left a status of, and the
-interpreter itself where it is of none of them, as in python:3.13-slim. Nothing but the libraries of
-cyclonedx-py.
+packages in there. To these come the packages of Debian that collect.py left a status of, which are
+none where the base has no dpkg, and the interpreter itself where it is of none of them, as in
+python:3.13-slim. Nothing but the libraries of cyclonedx-py.
 """
 
 import json
@@ -28,8 +28,8 @@ def main(root: Path, python: Path) -> None:
     """Print the SBOM of the files below `root`."""
     bom = Bom.from_json(json.loads(python.read_text()))
     _complete(bom.metadata.component, root)
-    statuses = [_status(path) for path in sorted((root / STATUS).iterdir())]
-    system = dict(_pairs(root / SYSTEM))
+    statuses = [_status(path) for path in sorted((root / STATUS).glob("*"))]
+    system = dict(_pairs(root / SYSTEM)) if statuses else {}
     packages = {status["Package"]: _package(status, system) for status in statuses}
     for status in statuses:
         needed = [packages[name] for name in _needs(status) if name in packages]
