@@ -42,6 +42,7 @@ class Notices:
         *,
         streams: WatchStreams,
         client: KubeClient,
+        events: EventRecorder,
         lease: Callable[[], RawResource | None],
         cache: ObjectCache,
         index: ReverseIndex,
@@ -52,7 +53,7 @@ class Notices:
         self._undeclared = undeclared
         self._streams = streams
         self._client = client
-        self._events = EventRecorder(client)
+        self._events = events
         self._lease = lease
         self._cache = cache
         self._index = index

@@ -89,6 +89,7 @@ class Work:
         self._notices = Notices(
             streams=self.streams,
             client=client,
+            events=store.events,
             lease=lambda: lease.reference,
             cache=cache,
             index=index,

@@ -43,7 +43,8 @@ class KubeStore:
         self._client = client
         self._plurals = dict(plurals)
         self._cache = cache
-        self._events = EventRecorder(client)
+        self.events = EventRecorder(client)
+        """For whoever else tells of our objects: it knows how often each Event was told."""
         self.undeclared = Undeclared()
         """What the definitions lack, as far as it is known."""
 
@@ -102,7 +103,7 @@ class KubeStore:
         self, raw: RawResource, *, warning: bool, reason: str, message: str
     ) -> None:
         """Tell users of a transition. Never raises: an event is a courtesy."""
-        await self._events.record(raw, warning=warning, reason=reason, message=message)
+        await self.events.record(raw, warning=warning, reason=reason, message=message)
 
     async def ensure_finalizer(self, raw: RawResource) -> None:
         """Hold the object's deletion until `release`; too late once the deletion has begun."""
