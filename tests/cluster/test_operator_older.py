@@ -58,6 +58,15 @@ def unready(operator: OperatorProcess, words: str) -> Callable[[], bool]:
     return lambda: words in (answer := operator.get("/readyz")).text and answer.status == 503
 
 
+def times_told(site: OperatorSite, reason: str) -> list[int]:
+    """The counts of the Events with this reason on a ManagedDatabase."""
+    return [
+        event["count"]
+        for event in site.user.reader.list("Event", site.user.namespace)
+        if (event["involvedObject"]["kind"], event["reason"]) == ("ManagedDatabase", reason)
+    ]
+
+
 def declare(site: OperatorSite, database: Database) -> None:
     site.user.apply(
         secret("metrics", owner_uri(database)),
@@ -107,16 +116,25 @@ def test_what_the_definitions_lack_is_told_and_all_else_is_done_and_said(
     assert [line["message"] for line in operator.log()].count("leading") == 1, "without a restart"
 
 
-def test_a_definition_that_becomes_older_while_the_operator_runs_is_told(
+def test_a_definition_that_becomes_older_while_the_operator_runs_is_told_each_time(
     site: OperatorSite, application: Database
 ) -> None:
     operator = site.start()
     operator.wait_leading()
     declare(site, application)
     site.user.wait_ready("shop", deadline=NOTICED)
-    Definition(site.plane, DATABASES).age(lack_a_field_of_the_spec)
+    databases = Definition(site.plane, DATABASES)
+    databases.age(lack_a_field_of_the_spec)
     poll(warned(operator, DATABASES, "spec.timeouts", CURE), NOTICED, "it is told")
     site.user.wait_event("metrics", OUTDATED, "ManagedDatabase")
+
+    databases.renew()
+    upgraded = "the CustomResourceDefinition of ManagedDatabase lacks nothing any more"
+    poll(
+        lambda: upgraded in [line["message"] for line in operator.log()], NOTICED, "it is upgraded"
+    )
+    databases.age(lack_a_field_of_the_spec)
+    poll(lambda: times_told(site, OUTDATED[1]) == [2], NOTICED, "the rollback is told")
 
 
 def test_what_it_may_not_see_is_not_taken_for_missing(site: OperatorSite) -> None:

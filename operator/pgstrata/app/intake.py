@@ -4,7 +4,7 @@ Called by informer.py, synchronously, with every event of every stream. Knows no
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pydantic import JsonValue
 
@@ -37,7 +37,10 @@ class Intake:
         queue: WorkQueue,
         deletions: Deletions,
         runs: Runs,
+        on_forgotten: Callable[[ObjectKey], None],
     ) -> None:
+        """`on_forgotten` is called with each of our own resources that does not exist any more."""
+        self._on_forgotten = on_forgotten
         self._driver = driver
         self._cache = cache
         self._index = index
@@ -77,6 +80,7 @@ class Intake:
         if known is None or known.uid != raw.uid:
             return
         self._cache.drop(raw)
+        self._on_forgotten(raw.key)
         self._runs.deleted(raw.key)
         self._queue.forget(raw.key)
         for key in self._index.of(raw.key):

@@ -67,6 +67,7 @@ class Work:
             queue=self._queue,
             deletions=self._deletions,
             runs=self.runs,
+            on_forgotten=store.undeclared.forget,
         )
         self._reconciler = Reconciler(
             store=store,

@@ -16,7 +16,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from pgstrata.core.resource import RawResource
+from pgstrata.core.resource import ObjectKey, RawResource
 from pgstrata.kube.client import ApiError
 from pgstrata.kube.definitions import CURE
 
@@ -109,12 +109,21 @@ class Undeclared:
     def __init__(self) -> None:
         self._refused: defaultdict[str, _Refused] = defaultdict(_Refused)
         self._lacking: Mapping[str, Sequence[str]] = {}
-        self._told: dict[str, str] = {}
+        self._told: dict[ObjectKey, tuple[str, str]] = {}
+        """The uid of each object whose users were told, and the text."""
 
     def defined(self, lacking: Mapping[str, Sequence[str]]) -> None:
-        """The definitions are other ones now, and lack this, by kind: all is tried again."""
+        """The definitions are other ones now, and lack this, by kind: all is tried again.
+
+        Should a kind that lacks nothing lack the same again one day, its users are told again.
+        """
         self._lacking = lacking
         self._refused.clear()
+        self._told = {key: told for key, told in self._told.items() if key.kind in lacking}
+
+    def forget(self, key: ObjectKey) -> None:
+        """The object is gone."""
+        self._told.pop(key, None)
 
     def without(self, kind: str, status: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         """Return what of a status can be written."""
@@ -143,7 +152,7 @@ class Undeclared:
             f"the CustomResourceDefinition of {kind} is of an older release than the operator, and "
             f"lacks {', '.join(lacking)}: a spec cannot say that, and a status does not; {CURE}"
         )
-        if self._told.get(raw.uid) == text:
+        if self._told.get(raw.key) == (raw.uid, text):
             return None
-        self._told[raw.uid] = text
+        self._told[raw.key] = (raw.uid, text)
         return text

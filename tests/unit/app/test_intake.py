@@ -31,6 +31,7 @@ class Desk:
     def __init__(self) -> None:
         self.driver = driver = ScriptedDriver(_until_soft, references=REFERENCES)
         self.cache = ObjectCache()
+        self.forgotten: list[ObjectKey] = []
         self.queue = WorkQueue()
         self.runs = runs = Runs(driver, on_late_end=self.queue.add)
         self.deletions = Deletions(
@@ -43,6 +44,7 @@ class Desk:
             queue=self.queue,
             deletions=self.deletions,
             runs=runs,
+            on_forgotten=self.forgotten.append,
         )
 
     async def woken(self) -> set[ObjectKey]:
@@ -170,6 +172,7 @@ async def test_what_is_gone_leaves_its_database_to_be_looked_at(desk: Desk) -> N
     assert desk.cache.get(KEY) is None
     desk.intake.resource_gone(obj(KEY, version=2))
     assert await desk.woken() == set(), "it is told once"
+    assert desk.forgotten == [KEY]
 
 
 async def test_a_database_that_is_gone_wakes_what_lived_there(desk: Desk) -> None:
@@ -185,3 +188,4 @@ async def test_the_end_of_a_namesake_before_wakes_nobody(desk: Desk) -> None:
 
     assert await desk.woken() == set()
     assert desk.cache.get(KEY) is not None
+    assert desk.forgotten == []
