@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,19 +14,26 @@ class Request:
 
     verb: str
     resource: str
-    """With its group and subresource: "pgstrata.dev/schemaversions/status"."""
+    """With its group and subresource: "pgstrata.dev/schemaversions/status"; or else a path, which
+    begins with a slash: "/apis/pgstrata.dev/v1alpha1"."""
     at: datetime
 
 
 def requests(directory: Path) -> Iterator[Request]:
-    """Yield the requests for resources, each once, in the order of their answers."""
+    """Yield the requests, each once, in the order of their answers."""
     seen: set[str] = set()
     for line in (directory / "audit.log").read_text().splitlines():
         event = json.loads(line)
-        if event["auditID"] in seen or "objectRef" not in event:
+        if event["auditID"] in seen:
             continue
         seen.add(event["auditID"])
-        named = event["objectRef"]
-        parts = [named.get("apiGroup"), named["resource"], named.get("subresource")]
         at = datetime.fromisoformat(event["requestReceivedTimestamp"])
-        yield Request(event["verb"], "/".join(filter(None, parts)), at)
+        yield Request(event["verb"], _asked_for(event), at)
+
+
+def _asked_for(event: dict[str, Any]) -> str:
+    named = event.get("objectRef")
+    if named is None:
+        return str(event["requestURI"]).partition("?")[0]
+    parts = [named.get("apiGroup"), named["resource"], named.get("subresource")]
+    return "/".join(filter(None, parts))
