@@ -20,7 +20,11 @@ from tests.testbed.scratch import scratch
 
 MAJOR = 18
 ROWS = 1_000_000
-SETTINGS: Mapping[str, str] = {"shared_buffers": "256MB", "max_wal_size": "4GB"}
+SETTINGS: Mapping[str, str] = {
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "min_wal_size": "3GB",
+}
 """A small server's, so that no checkpoint but the one before falls into a run."""
 UPDATE = "UPDATE orders SET total_cents = (total * 100)::bigint WHERE total_cents IS NULL"
 COUNT_WRONG = "select count(*) from orders where total_cents is distinct from (total * 100)::bigint"

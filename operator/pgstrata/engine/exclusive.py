@@ -64,11 +64,6 @@ class _Raised:
     nonce: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    token: int
-
-
 def _lost_text(fence: Fence) -> str:
     return f"another run took over {fence.object}; this one stops"
 
@@ -84,27 +79,21 @@ class Exclusive:
         """Set once this run was taken over or can no longer say that it is alive."""
 
     @asynccontextmanager
-    async def journalled(self) -> AsyncIterator[None]:
+    async def journalled(self) -> AsyncIterator[Transaction]:
         """Run the block in one transaction behind the fence. Raises SessionLost."""
-        async with self.session.transaction():
-            await self.check_fence()
+        async with self.session.transaction(self._hold_fence()) as transaction:
+            if not transaction.opened[-1]:
+                raise SessionLost(_lost_text(self.fence))
             failpoint("journal.begun")
-            yield
+            yield transaction
             failpoint("journal.before_commit")
         failpoint("journal.committed")
 
-    async def check_fence(self) -> None:
-        """Hold the fence until the transaction ends, or raise SessionLost."""
+    def _hold_fence(self) -> Effect:
+        """Hold the fence until the transaction ends; no row: it is another's."""
         fence = self.fence
-        held = await self.session.one_or_none(
-            "engine/check_fence",
-            _Token,
-            object=fence.object.text,
-            token=fence.token,
-            nonce=fence.nonce,
-        )
-        if held is None:
-            raise SessionLost(_lost_text(fence))
+        parameters = {"object": fence.object.text, "token": fence.token, "nonce": fence.nonce}
+        return Effect("engine/check_fence", parameters)
 
     @asynccontextmanager
     async def group(self, limits: Limits, *first: Effect | Verbatim) -> AsyncIterator[Transaction]:

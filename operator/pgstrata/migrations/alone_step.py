@@ -16,7 +16,7 @@ from pgstrata.engine.plan import Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.table_locks import LockTarget, resolve_locks
 from pgstrata.migrations.groups import SELF_COMMITTING, Group
-from pgstrata.migrations.journal import Entry, fail_step, finish_step, start_step, step_before
+from pgstrata.migrations.journal import Entry, fail_step, start_step, step_before, step_finished
 from pgstrata.migrations.outside import (
     detach_is_done,
     index_is_gone,
@@ -147,5 +147,5 @@ class RunAlone:
         """The statement failed or did it, as far as anybody can see."""
 
     async def record(self, work: Exclusive) -> None:
-        async with work.journalled():
-            await finish_step(work, self.entry)
+        async with work.journalled() as transaction:
+            transaction.closing.append(step_finished(work, self.entry))

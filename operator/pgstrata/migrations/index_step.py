@@ -23,7 +23,7 @@ from pgstrata.engine.progress import Progress
 from pgstrata.engine.remains import leftover_index
 from pgstrata.migrations.groups import Group
 from pgstrata.migrations.index_decision import Move, next_move
-from pgstrata.migrations.journal import Entry, finish_step, start_step
+from pgstrata.migrations.journal import Entry, start_step, step_finished
 from pgstrata.migrations.script_file import FileStatement
 from pgstrata.migrations.settings import settle
 from pgstrata.migrations.statement_failure import explain
@@ -97,9 +97,11 @@ class BuildIndex:
             match move:
                 case Move.BUILD:
                     failpoint("index.before_build")
-                    if not await self._build(work, progress, name):
-                        failed_builds += 1
+                    is_built = await self._build(work, progress, name)
                     failpoint("index.built")
+                    if is_built and not self._wanted.if_not_exists:
+                        return  # it is this one: the server would have refused another
+                    failed_builds += not is_built
                 case Move.DROP_REMAINS:
                     failpoint("index.before_drop")
                     await drop_invalid_index(session, name)
@@ -117,8 +119,8 @@ class BuildIndex:
             raise VerificationFailed(f"{self._place}: the index is not there or not valid")
 
     async def record(self, work: Exclusive) -> None:
-        async with work.journalled():
-            await finish_step(work, self.entry)
+        async with work.journalled() as transaction:
+            transaction.closing.append(step_finished(work, self.entry))
 
     @property
     def index_name(self) -> str:

@@ -191,8 +191,9 @@ async def read_journal(session: Session, object_: LockedObject) -> Journal:
 
 async def start_step(work: Exclusive, entry: Entry, leftover: str | None) -> None:
     """Write down that a step outside a transaction begins, in a transaction of its own."""
-    async with work.journalled():
-        await work.session.run("migrations/start_step", **_columns(work, entry), leftover=leftover)
+    async with work.journalled() as transaction:
+        columns = {**_columns(work, entry), "leftover": leftover}
+        transaction.closing.append(Effect("migrations/start_step", columns))
 
 
 async def fail_step(work: Exclusive, entry: Entry, error: str) -> None:
@@ -208,11 +209,6 @@ async def step_before(work: Exclusive, entry: Entry) -> StepBefore | None:
     return await work.session.one_or_none(
         "migrations/step_before", StepBefore, object=work.fence.object.text, id=entry.id
     )
-
-
-async def finish_step(work: Exclusive, entry: Entry) -> None:
-    """Write down that a step was applied. The caller has a journalled transaction open."""
-    await work.session.run_effect(step_finished(work, entry))
 
 
 def step_finished(work: Exclusive, entry: Entry) -> Effect:

@@ -31,7 +31,7 @@ from pgstrata.engine.plan import Outline, Plan, plan_status
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.remains import collect_remains
 from pgstrata.engine.run import run
-from pgstrata.migrations.backfill.check import judge_backfills
+from pgstrata.migrations.backfill.check import Notes, judge_backfills
 from pgstrata.migrations.backfill.resume import judge_begun
 from pgstrata.migrations.baseline import as_counted
 from pgstrata.migrations.dependencies import dependency_keys, what_comes_first
@@ -54,6 +54,7 @@ from pgstrata.migrations.versions import Version
 from pgstrata.pg.session import Session
 from pgstrata.pg.target import Target
 
+_FRESH_SECONDS = 2.0
 _PROJECTED_SECONDS = 1.0
 
 
@@ -65,6 +66,16 @@ class _Seen:
     plan: VersionPlan
     approvals: Approvals
     must_claim: bool
+    notes: Notes
+    at: float
+
+    def notes_for(self, journal: Journal) -> Notes | None:
+        """Return what was found out of backfills, if a moment ago and with nothing done since.
+
+        The steps themselves look at their tables again.
+        """
+        is_fresh = time.monotonic() - self.at < _FRESH_SECONDS
+        return self.notes if is_fresh and journal == self.journal else None
 
     @property
     def has_work(self) -> bool:
@@ -103,7 +114,7 @@ async def reconcile(resource: Resource[SchemaVersionSpec], ctx: Context) -> Outc
     if seen.has_work and subject.suspended is None:
         await ctx.store.ensure_finalizer(ctx.raw)
         async with ctx.exclusive(target, subject.object, schema=spec.schema_name) as work:
-            seen = await _carry_out(work, subject)
+            seen = await _carry_out(work, subject, seen)
     elif seen.plan.steps:
         raise Suspended(f"{subject.suspended}; held back: {seen.plan.summary}")
     ctx.report.know(plan=plan_status(Plan((), seen.plan.shown, _rest(seen.plan))))
@@ -137,7 +148,7 @@ async def _subject(resource: Resource[SchemaVersionSpec], ctx: Context, target: 
     )
 
 
-async def _carry_out(work: Exclusive, subject: _Subject) -> _Seen:
+async def _carry_out(work: Exclusive, subject: _Subject, before: _Seen | None) -> _Seen:
     """Run the plan behind the lock, and tell what stands whatever happens.
 
     A gate that is shut is looked at anew once something was done before it: what waits for approval
@@ -146,7 +157,8 @@ async def _carry_out(work: Exclusive, subject: _Subject) -> _Seen:
     ctx = subject.ctx
     steps_left: int | None = None
     while True:
-        seen = await _look(work.session, subject)
+        seen = await _look(work.session, subject, before)
+        before = None
         if seen.must_claim:
             await write_claim(work, ctx.owner)
             await collect_remains(work.session, ctx)
@@ -225,8 +237,12 @@ def _gates(subject: _Subject, seen: _Seen) -> Gates:
     )
 
 
-async def _look(session: Session, subject: _Subject) -> _Seen:
-    """Read claim, journal and catalog; make the plan; refuse what cannot be carried out."""
+async def _look(session: Session, subject: _Subject, before: _Seen | None = None) -> _Seen:
+    """Read claim, journal and catalog; make the plan; refuse what cannot be carried out.
+
+    Args:
+        before: the look that came right before this one, outside the lock.
+    """
     ctx, object_ = subject.ctx, subject.object
     await _control(session, subject)
     must_claim = await check_claim(
@@ -238,7 +254,8 @@ async def _look(session: Session, subject: _Subject) -> _Seen:
     )
     journal = await read_journal(session, object_)
     _project(subject, journal)
-    plan = await _plan(session, subject.source, journal, subject.wanted)
+    known = before.notes_for(journal) if before is not None else None
+    plan, notes = await _plan(session, subject.source, journal, subject.wanted, known)
     waited_for = approvals_wanted(plan)
     offered = ctx.approved_hashes | (waited_for.keys() if ctx.approves_all else frozenset())
     approvals = await settle_approvals(
@@ -247,7 +264,7 @@ async def _look(session: Session, subject: _Subject) -> _Seen:
     ctx.report.know(plan=plan_status(plan, approved=approvals.approved))
     for notice in plan.notices:
         await ctx.report.event(Reason.PROGRESSING, notice, warning=True)
-    return _Seen(journal, plan, approvals, must_claim)
+    return _Seen(journal, plan, approvals, must_claim, notes, time.monotonic())
 
 
 async def _control(session: Session, subject: _Subject) -> None:
@@ -262,12 +279,17 @@ async def _control(session: Session, subject: _Subject) -> None:
 
 
 async def _plan(
-    session: Session, source: MigrationSource, journal: Journal, wanted: Wanted
-) -> VersionPlan:
+    session: Session,
+    source: MigrationSource,
+    journal: Journal,
+    wanted: Wanted,
+    notes: Notes | None = None,
+) -> tuple[VersionPlan, Notes]:
     counted = as_counted(source, journal, wanted.baseline)
     order = schedule(source, wanted.asked, counted.completed)
     every = list(pending_statements(source, counted))
-    notes = await judge_backfills(session, every)
+    if notes is None:
+        notes = await judge_backfills(session, every)
     await judge_begun(session, LockedObject.of_schema(wanted.schema), counted, every, source.target)
     observed = await observe_schema(session, source, wanted.schema, every, notes)
     plan = make_plan(source, journal, observed, wanted)
@@ -276,7 +298,7 @@ async def _plan(
         pending = [s for _, s in pending_statements(source, counted, order)]
         if pending:
             check_rights(session, observed, pending, wanted.schema)
-    return plan
+    return plan, notes
 
 
 async def plan_only(
@@ -287,7 +309,7 @@ async def plan_only(
     control = await read_control(session)
     if control is not None and control.version >= CONTROL_VERSION:
         journal = await read_journal(session, LockedObject.of_schema(spec.schema_name))
-    return await _plan(
+    plan, _ = await _plan(
         session,
         source,
         journal,
@@ -299,6 +321,7 @@ async def plan_only(
             window=target.window(spec.window) if spec.window is not None else None,
         ),
     )
+    return plan
 
 
 async def clean_up(resource: Resource[SchemaVersionSpec], ctx: Context) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pgstrata.migrations.backfill.pace import BESIDE_SECONDS, TARGET_SECONDS, Pace
+from pgstrata.migrations.backfill.pace import BESIDE_SECONDS, PAUSE_RATIO, TARGET_SECONDS, Pace
 
 
 def run(pace: Pace, seconds_per_unit: float, batches: int = 20) -> float:
@@ -26,7 +26,7 @@ def test_beside_others_batches_are_short_at_once_and_followed_by_a_pause() -> No
     pace.beside(True)
     assert pace.size * 5e-6 == pytest.approx(BESIDE_SECONDS, rel=0.1)
     assert run(pace, 5e-6) == pytest.approx(BESIDE_SECONDS, rel=0.1)
-    assert pace.pause_after(BESIDE_SECONDS) == pytest.approx(BESIDE_SECONDS)
+    assert pace.pause_after(0.01) == pytest.approx(PAUSE_RATIO * 0.01)
 
 
 def test_batches_grow_again_once_the_others_are_gone() -> None:

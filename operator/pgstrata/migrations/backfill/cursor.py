@@ -117,9 +117,9 @@ async def begin_pass(work: Exclusive, id_: str, cursor: Cursor) -> None:
         )
 
 
-async def drop_cursor(work: Exclusive, id_: str) -> None:
-    """Forget how far a backfill is. The caller has a journalled transaction open."""
-    await work.session.run("migrations/drop_cursor", object=work.fence.object.text, id=id_)
+def cursor_dropped(work: Exclusive, id_: str) -> Effect:
+    """Return what forgets how far a backfill is."""
+    return Effect("migrations/drop_cursor", {"object": work.fence.object.text, "id": id_})
 
 
 async def rename_begun(work: Exclusive, names: Mapping[str, str]) -> None:
@@ -129,7 +129,7 @@ async def rename_begun(work: Exclusive, names: Mapping[str, str]) -> None:
     begun = {one.id for one in await list_begun(work.session, work.fence.object)}
     async with work.journalled():
         for id_ in begun & set(names.values()) - set(names):
-            await drop_cursor(work, id_)
+            await work.session.run_effect(cursor_dropped(work, id_))
         for old, new in (
             (list(aside), list(aside.values())),
             (list(aside.values()), list(names.values())),

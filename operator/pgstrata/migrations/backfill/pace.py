@@ -15,9 +15,9 @@ and waits little where it does.
 from dataclasses import dataclass
 
 TARGET_SECONDS = 0.05
-BESIDE_SECONDS = 0.02
+BESIDE_SECONDS = 0.005
 """The same beside others who write."""
-PAUSE_RATIO = 1.0
+PAUSE_RATIO = 2.0
 """Of the pause beside others who write, to what the batch took."""
 _NEW_SHARE = 0.4
 _GROWTH = (0.5, 2.0)

@@ -18,7 +18,7 @@ from pgstrata.core.errors import MigrationFailed
 from pgstrata.core.names import LockedObject
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.owned import list_owned
-from pgstrata.migrations.backfill.cursor import Begun, drop_cursor, list_begun
+from pgstrata.migrations.backfill.cursor import Begun, cursor_dropped, list_begun
 from pgstrata.migrations.backfill.keep_rule import KeepRule
 from pgstrata.migrations.backfill.row_ranges import key_table, key_way
 from pgstrata.migrations.backfill.shape import BackfillShape, read_shape
@@ -141,7 +141,7 @@ async def trust(work: Exclusive, entry: Entry, shape: BackfillShape, place: str)
         )
     if shape.may_repeat:
         async with work.journalled():
-            await drop_cursor(work, entry.id)
+            await work.session.run_effect(cursor_dropped(work, entry.id))
 
 
 async def is_kept_right(work: Exclusive, entry: Entry, shape: BackfillShape) -> bool:

@@ -21,7 +21,7 @@ from pgstrata.migrations.backfill.cursor import (
     Begun,
     Cursor,
     begin_pass,
-    drop_cursor,
+    cursor_dropped,
     mark,
     read_cursor,
 )
@@ -33,7 +33,7 @@ from pgstrata.migrations.backfill.resume import goes_on, is_kept_right, refusal,
 from pgstrata.migrations.backfill.row_ranges import Extent, InexactKey, Ranges, extent, ranges_of
 from pgstrata.migrations.backfill.shape import BackfillShape, read_shape
 from pgstrata.migrations.groups import Group
-from pgstrata.migrations.journal import Entry, finish_step, start_step
+from pgstrata.migrations.journal import Entry, start_step, step_finished
 from pgstrata.migrations.settings import settle
 from pgstrata.migrations.statement_failure import explain
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
@@ -43,6 +43,8 @@ from pgstrata.pg.timeouts import StatementClass
 IDLE_PASSES = 3
 """Passes without fewer wrong rows after which somebody must look."""
 _PAUSE_SECONDS = 1.0
+_ALONE = verbatim("SET LOCAL max_parallel_workers_per_gather = 0")
+"""The scan that proves the end takes one core, and leaves the others to the application."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,9 @@ class RunBackfill:
     async def record(self, work: Exclusive) -> None:
         cursor = await read_cursor(work, self.entry.id)
         rows = cursor.rows if cursor is not None else 0
-        async with work.journalled():
-            await finish_step(work, replace(self.entry, rows=rows))
-            await drop_cursor(work, self.entry.id)
+        async with work.journalled() as transaction:
+            transaction.closing.append(step_finished(work, replace(self.entry, rows=rows)))
+            transaction.closing.append(cursor_dropped(work, self.entry.id))
 
     @property
     def options(self) -> BatchOptions:
@@ -212,7 +214,8 @@ class _Passes:
         await report.say("counting the rows that are left")
         await session.limit(StatementClass.SCAN)
         try:
-            [(count, *matching)] = await session.rows_of(verbatim(self.shape.violations))
+            async with session.transaction(_ALONE):
+                [(count, *matching)] = await session.rows_of(verbatim(self.shape.violations))
         finally:
             if session.is_open:
                 await session.limit(StatementClass.LOOK)
