@@ -76,10 +76,10 @@ def test_a_deleted_pod_hands_over(
 def test_a_killed_pod_is_replaced(
     takeover: Takeover, release: Release, user: KubectlUser, database: PodDatabase
 ) -> None:
-    leader = takeover.leader
+    leader, process = takeover.leader, release.holder()
     takeover.time("SIGKILL", lambda: release.send(leader, signal.SIGKILL), AFTER_SILENCE)
     end_well(user, database)
-    assert release.leader() != leader
+    assert release.holder() != process
     [status] = release.pod(leader)["status"]["containerStatuses"]
     assert status["restartCount"] == 1
 

@@ -58,6 +58,14 @@ def host_of_run(database: Connectable, object_: str) -> str:
     return str(holder).rpartition("/")[2].rpartition("_")[0]
 
 
+def token_of_run(database: Connectable, object_: str) -> int:
+    """How many runs have had an object's fence."""
+    query = "select token from pgstrata.fence where object = %s"
+    with database.connect() as connection:
+        [(token,)] = connection.execute(query, [object_]).fetchall()
+    return int(token)
+
+
 @contextmanager
 def old_snapshot(database: Connectable) -> Iterator[int]:
     """Keep a transaction open that every index build has to wait for; yield its pid."""
