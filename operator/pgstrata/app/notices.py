@@ -31,6 +31,10 @@ _AT_ONCE: Final = 20
 _ABSENCE_EVERY: Final = 300.0
 _AGAIN: Final = f"it is tried again every {ASK_EVERY:g} s"
 
+_Judgement = tuple[frozenset[tuple[str, str]], bool | None]
+"""The refused paths and verbs of a namespace, and whether they are all of it."""
+_NEW: Final[_Judgement] = (frozenset(), None)
+
 log = logging.getLogger(__name__)
 
 
@@ -59,7 +63,7 @@ class Notices:
         self._index = index
         self._kinds = kinds
         self._namespaces: set[str] = set()
-        self._judged: dict[str, tuple[frozenset[tuple[str, str]], bool | None]] = {}
+        self._judged: dict[str, _Judgement] = {}
         self._absent: set[str] = set()
         self._ask_after: dict[str, float] = {}
         self._rights: set[tuple[str, str]] = set()
@@ -76,14 +80,16 @@ class Notices:
     async def _tell(self) -> None:
         await self._judge(self._forbidden())
         refusals = self._forbidden()
-        whole = {namespace for namespace, (_, is_whole) in self._judged.items() if is_whole}
+        # While it was judged, refusals may have gone, and others come that are judged next time.
+        still = {each.namespace for each in refusals}
+        whole = {namespace for namespace in still if self._judged.get(namespace, _NEW)[1]}
         for namespace in sorted(whole - self._namespaces):
             first = next(each for each in refusals if each.namespace == namespace)
             await self._tell_on_lease(NOT_SERVED, _of_namespace(namespace, first))
         undecided = {
             namespace for namespace, (_, verdict) in self._judged.items() if verdict is None
         }
-        single = [each for each in refusals if each.namespace not in whole | undecided]
+        single = [each for each in refusals if self._is_single(each)]
         for each in single:
             if (each.path, each.verb) not in self._rights:
                 await self._tell_on_lease(ACCESS_DENIED, _of_right(each))
@@ -93,6 +99,12 @@ class Notices:
         self._namespaces = whole | (self._namespaces & undecided)
         self._rights = {(each.path, each.verb) for each in single}
         self._resources = {each for each in self._resources if each[:2] in self._rights}
+
+    def _is_single(self, refusal: Refusal) -> bool:
+        """Whether it was judged to be no sign of a namespace that is refused whole."""
+        rights, is_whole = self._judged.get(refusal.namespace, _NEW)
+        is_judged = (refusal.path, refusal.verb) in rights and is_whole is False
+        return not refusal.namespace or is_judged
 
     def _forbidden(self) -> list[Refusal]:
         """What is not found is a kind that is missing, which is told elsewhere."""
@@ -144,7 +156,7 @@ class Notices:
             namespace: self._judged[namespace] for namespace in of.keys() & self._judged
         }
         for namespace, rights in of.items():
-            before, verdict = self._judged.get(namespace, (frozenset(), None))
+            before, verdict = self._judged.get(namespace, _NEW)
             if verdict is None or before != rights:
                 was_whole, verdict = verdict, await self._is_whole(namespace, rights)
                 self._judged[namespace] = frozenset(rights), verdict
