@@ -63,6 +63,15 @@ class BatchStatement:
         return self.parsed.kind == "delete_stmt"
 
     @property
+    def mentioned(self) -> frozenset[str]:
+        """All names that may be a column's; a column that is not among them plays no part, unless
+        the row is taken as a whole.
+        """
+        nodes: list[Any] = list(walk(self.parsed.node))
+        found = [n.fields for n in nodes if node_type(n) == "ColumnRef"]
+        return frozenset(field.string.sval for fields in found for field in fields)
+
+    @property
     def likely_sources(self) -> frozenset[str]:
         """Columns of the table that surely decide what is set, by the text alone; none for what is
         hardly kept by a trigger: a DELETE, and what is made of what it sets.

@@ -247,7 +247,8 @@ class _Reader:
     async def sources(self) -> tuple[str, ...]:
         """The columns that decide what is set, targets left out."""
         texts = (*(self.statement.expressions or ()), *self.statement.conditions)
-        rest = [c for c in self.table.columns if c not in self.statement.targets]
+        named = self.statement.mentioned - set(self.statement.targets)
+        rest = [c for c in self.table.columns if c in named]
         return tuple([c for c in rest if not await self.stands_without((c,), texts)])
 
     async def stands_without(self, absent: Sequence[str], texts: Sequence[str]) -> bool:

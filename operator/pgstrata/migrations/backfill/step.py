@@ -17,6 +17,7 @@ from pgstrata.engine.plan import Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.throttle import Throttle
 from pgstrata.migrations.backfill.batches import LOCK_PATIENCE_SECONDS, Batches, holders_of
+from pgstrata.migrations.backfill.column_statistics import analyze_unknown
 from pgstrata.migrations.backfill.cursor import (
     Begun,
     Cursor,
@@ -132,6 +133,7 @@ class _Passes:
 
     async def run(self) -> None:
         session, entry, options = self.work.session, self.step.entry, self.step.options
+        await analyze_unknown(session, self.shape)
         size = await extent(session, self.shape.table.oid)
         ranges = ranges_of(self.shape, session, size)
         asked = None if options.size is None else ranges.size_of(options.size)
