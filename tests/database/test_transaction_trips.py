@@ -7,7 +7,7 @@ import pytest
 from pgstrata.core.errors import ConnectionFailed
 from pgstrata.pg.connect import connect
 from pgstrata.pg.failures import StatementFailed
-from pgstrata.pg.session import Effect, Session
+from pgstrata.pg.session import Effect, Session, verbatim
 from pgstrata.pg.target import Target, parse_url
 from tests.testbed.database import Database
 
@@ -47,6 +47,33 @@ async def test_what_fails_beside_begin_or_commit_undoes_all_and_spares_the_sessi
             transaction.closing.extend(closing)
     assert failure.value.sqlstate == "42P01"
     assert await session.rows_of("select n from t") == []
+    await session.close()
+
+
+@pytest.mark.parametrize("way", ["at once", "opening"])
+async def test_what_stands_behind_a_text_that_fails_runs_the_next_time(
+    database: Database, way: str
+) -> None:
+    """psycopg prepares what comes for the sixth time, and takes it for prepared though it was not
+    run, since what came before it had failed."""
+    session = await _open(database)
+    await session.execute("create table divisor as select 1 as d")
+    # It takes its time to fail, so that all else is on its way.
+    text = verbatim("insert into divisor select 1 / d from divisor, pg_sleep(0.05)")
+
+    async def attempt() -> None:
+        if way == "at once":
+            await session.at_once(text, OPENING, statement_ms=0)
+        else:
+            async with session.transaction(text, OPENING):
+                pass
+
+    for _ in range(6):
+        await session.execute("update divisor set d = 1")
+        await attempt()
+        await session.execute("update divisor set d = 0")
+        with pytest.raises(StatementFailed, match="division by zero"):
+            await attempt()
     await session.close()
 
 

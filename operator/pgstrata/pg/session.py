@@ -32,6 +32,7 @@ Verbatim = LiteralString | sql.SQL | sql.Composed
 
 _Text = tuple[Verbatim, Mapping[str, object] | None]
 _NONE = TransactionStatus.IDLE
+_BEGIN = "BEGIN"
 _MARGIN_SECONDS = 10.0
 """How much longer than the server's own timeout a call waits before it gives the session up."""
 
@@ -65,6 +66,8 @@ class Transaction:
 
     opened: Sequence[int]
     """Rows that each part of the opening touched or returned."""
+    answer: tuple[object, ...] | None = None
+    """The first row that the last part of the opening returned, if it was a query."""
     closing: list[Effect] = field(default_factory=list)
     """What is still to be done when the block ends; it goes to the server together with COMMIT."""
 
@@ -76,6 +79,14 @@ def verbatim(statement: str) -> sql.SQL:
 
 def _text(part: "Effect | Verbatim") -> _Text:
     return (load(part.name), part.parameters) if isinstance(part, Effect) else (part, None)
+
+
+def _are_sure(texts: Sequence[_Text]) -> list[bool]:
+    """Of texts sent together, which are run whatever becomes of the others: the first, and what
+    follows BEGIN.
+    """
+    surely = 2 if texts[0][0] == _BEGIN else 1
+    return [number < surely for number in range(len(texts))]
 
 
 class Session:
@@ -289,8 +300,9 @@ class Session:
         before = self._limits
         try:
             async with self._deadline():
-                begun = await self._together([("BEGIN", None), *map(_text, opening)])
-            transaction = Transaction([cursor.rowcount for cursor in begun[1:]])
+                begun = await self._together([(_BEGIN, None), *map(_text, opening)])
+                answer = await begun[-1].fetchone() if begun[-1].description else None
+            transaction = Transaction([cursor.rowcount for cursor in begun[1:]], answer)
             yield transaction
             async with self._deadline():
                 await self._together([*map(_text, transaction.closing), ("COMMIT", None)])
@@ -309,7 +321,7 @@ class Session:
         texts = [_text(part) for part in work]
         try:
             async with self._deadline(statement_ms):
-                await self._together([("BEGIN", None), *texts, ("COMMIT", None)])
+                await self._together([(_BEGIN, None), *texts, ("COMMIT", None)])
         except BaseException:
             await self._roll_back()
             raise
@@ -318,7 +330,7 @@ class Session:
     async def rolled_back(self) -> AsyncIterator[None]:
         """Run the block in a transaction that leaves nothing, however it ends."""
         async with self._deadline():
-            await self._connection.execute("BEGIN")
+            await self._connection.execute(_BEGIN)
         try:
             yield
         finally:
@@ -348,7 +360,12 @@ class Session:
         if len(texts) == 1:
             return [await execute(*texts[0])]
         async with self._connection.pipeline():
-            return [await execute(text, parameters) for text, parameters in texts]
+            # What comes behind a text that fails is never prepared by the server, and psycopg would
+            # take it for prepared; so only what surely runs may be.
+            return [
+                await execute(text, parameters, prepare=None if is_sure else False)
+                for is_sure, (text, parameters) in zip(_are_sure(texts), texts, strict=True)
+            ]
 
     @asynccontextmanager
     async def _deadline(self, statement_ms: int | None = None) -> AsyncIterator[None]:
