@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bench.backfill_beside import Beside, figures_beside, take_beside
+from bench.backfill_beside import Beside, compute, figures_beside, take_beside
 from bench.cursor_watch import CursorWatch
 from bench.figures import Figure, Goal, Measurement, median
 from bench.older_writer import OlderWriter
@@ -63,6 +63,7 @@ def measure(options: Options) -> Measurement:
         rates: dict[str, list[_Rate]] = {title: [] for title, _ in _RATES}
         ours: list[Beside] = []
         loop: list[Beside] = []
+        limit: list[Beside] = []
         for _ in range(options.runs):
             rates["keep=auto, by blocks"].append(bench.rate(bench.ours))
             rates["keep=never, by key"].append(bench.rate(bench.by_key))
@@ -73,8 +74,9 @@ def measure(options: Options) -> Measurement:
         for _ in range((options.runs + 1) // 2):
             ours.append(take_beside(bed, lambda uri: apply(bed.manifests(), uri)))
             loop.append(take_beside(bed, _keyset_loop))
+            limit.append(take_beside(bed, compute))
     return Measurement(
-        (*_rate_figures(rates), *figures_beside(ours, loop)),
+        (*_rate_figures(rates), *figures_beside(ours, loop, limit)),
         (
             f"{ROWS:,} rows, 130 MB, a text key and, where said, 2 more indexes; each run on a "
             f"fresh copy after a checkpoint; PostgreSQL {MAJOR} with fsync on, autovacuum of the "
@@ -88,8 +90,10 @@ def measure(options: Options) -> Measurement:
             "Loop over the key: psycopg, 10,000 rows a transaction, the bound looked up before.",
             f"Beside a writer: {OlderWriter.RATE:g} statements a second on 3 connections (orders "
             "placed without the new column, its source changed, another column changed), each "
-            "timed from when it was due; undisturbed: 10 s before the command and 10 s after "
-            "it, same database; disturbed: while the step runs.",
+            "timed from when it was due, or, where nothing was under way, from when the machine "
+            "woke who sends it; undisturbed: 10 s before the command and 10 s after it, same "
+            "database; disturbed: while the step runs. The limit is a process that computes and "
+            "pauses as batches do, without the database: cores are shared by all.",
         ),
     )
 

@@ -1,9 +1,10 @@
 """The second half of backfill.py: what an application that writes the old way feels and leaves.
 
 Rows that are stale or NULL once all is over are what the keep trigger is there for; the writer's
-p99 and its deadlocks are what batches of 50 ms and short lock timeouts are there for (traps 5).
+p99 and its deadlocks are what short batches and short lock timeouts are there for (traps 5).
 """
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from bench.figures import Figure, Goal, median, percentile
 from bench.older_writer import DEADLOCK, OlderWriter
 from bench.orders import COUNT_WRONG, Orders
+from bench.pgstrata_process import run
 
 P99_GOAL = Goal("<=", 1.5)
 NONE_GOAL = Goal("<=", 0.0)
@@ -75,8 +77,16 @@ def _step_times(bed: Orders, name: str) -> tuple[float, float] | None:
     return None if row is None else (row[0] - epoch, row[1] - epoch)
 
 
-def figures_beside(ours: Sequence[Beside], loop: Sequence[Beside]) -> tuple[Figure, ...]:
-    """The figures of all runs, beside those of the loop over the key."""
+def compute(uri: str) -> None:
+    """Compute as much for a while, without the database: the limit."""
+    del uri
+    run([sys.executable, "-m", "bench.computing", str(_CALM_SECONDS)])
+
+
+def figures_beside(
+    ours: Sequence[Beside], loop: Sequence[Beside], limit: Sequence[Beside]
+) -> tuple[Figure, ...]:
+    """The figures of all runs, beside those of the loop over the key, and of mere computing."""
 
     def pair(
         measure: str, unit: str, goal: Goal | None, value: Callable[[Sequence[Beside]], float]
@@ -92,13 +102,24 @@ def figures_beside(ours: Sequence[Beside], loop: Sequence[Beside]) -> tuple[Figu
             "writer's p99, by undisturbed",
             "x",
             P99_GOAL,
-            lambda r: median([b.p99_ratio for b in r]),
+            _p99_ratio,
+        ),
+        Figure(
+            "beside a writer: the same, and its limit",
+            _p99_ratio(ours),
+            "x",
+            "a process that only computes",
+            _p99_ratio(limit),
         ),
         pair("p99 undisturbed", "ms", None, lambda r: _p99([b.calm_ms for b in r])),
         pair("p99 disturbed", "ms", None, lambda r: _p99([b.disturbed_ms for b in r])),
         pair("longest", "ms", None, lambda r: max(max(b.disturbed_ms) for b in r)),
         pair("duration", "s", None, lambda r: median([b.seconds for b in r])),
     )
+
+
+def _p99_ratio(runs: Sequence[Beside]) -> float:
+    return median([one.p99_ratio for one in runs])
 
 
 def _p99(runs: Sequence[Sequence[float]]) -> float:

@@ -22,6 +22,7 @@ create table t1 partition of t for values in (1);
 @pytest.fixture(autouse=True)
 def _look_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looks, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(looks, "FIRST_LOOK_SECONDS", 0.0)
 
 
 @asynccontextmanager
@@ -67,3 +68,22 @@ async def test_nobody_writes_once_nobody_was_seen_for_a_while(
             other.execute("select pg_stat_force_next_flush()")
             await neighbours.are_writing(0)
             assert not await neighbours.are_writing(0)
+
+
+@pytest.mark.pg18only
+@pytest.mark.parametrize("first_seconds", [0.0, 3600.0])
+async def test_in_the_beginning_it_looks_more_often(
+    database: Database, monkeypatch: pytest.MonkeyPatch, first_seconds: float
+) -> None:
+    monkeypatch.setattr(looks, "LOOK_SECONDS", 3600.0)
+    monkeypatch.setattr(looks, "FIRST_SECONDS", first_seconds)
+    with psycopg.connect(database.uri, autocommit=True) as other:
+        other.execute("create table t (n integer)")
+        row = other.execute("select 't'::regclass::oid::int").fetchone()
+        assert row is not None
+        async with session_to(database) as session, session_to(database) as monitor:
+            neighbours = Neighbours(session, monitor, row[0])
+            await neighbours.are_writing(0)
+            other.execute("insert into t values (1)")
+            other.execute("select pg_stat_force_next_flush()")
+            assert await neighbours.are_writing(0) == bool(first_seconds)

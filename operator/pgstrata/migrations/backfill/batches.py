@@ -37,9 +37,20 @@ _CAUTION = 8
 _NEVER_BY_DATA = frozenset({"08", "40", "42", "53", "55", "57", "58", "XX", "0A", "25"})
 """SQLSTATE classes that no single row is the cause of, unless a trigger raises them."""
 _NAMED = 3
+_SECONDS = Effect("migrations/batch_seconds", {})
 _COMMIT_LATER = Effect("migrations/commit_later", {})
 """Cursor and rows are lost together or not at all, so a batch need not wait for the disk; the end
 of its step does, and makes all before it durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A batch that was committed."""
+
+    rows: int
+    """Changed by it."""
+    seconds: float
+    """Of the server's work, without the way to it."""
 
 
 @dataclass(slots=True)
@@ -51,6 +62,7 @@ class Batches:
     ranges: Ranges
     pace: Pace
     throttle: Throttle
+    neighbours: Neighbours
     report: BackfillProgress
     id: str
     """Of the step: the cursor's key."""
@@ -58,30 +70,29 @@ class Batches:
     """Batches that must go well before they grow again: a row that fails is near."""
     _timeouts: int = 0
     _waiting_since: float | None = field(default=None, init=False)
+    _changed: int = field(default=0, init=False)
+    """Rows changed in all passes of this run."""
 
     async def run_pass(self, cursor: Cursor) -> int:
         """Go on with a pass to its end; return the rows changed in this pass by this run."""
-        position, changed = cursor.position, 0
-        neighbours = Neighbours(self.work.session, self.work.monitor, self.shape.table.oid)
+        position, before = cursor.position, self._changed
         while position != cursor.upper and cursor.upper:
             await self._heed()
-            self.pace.beside(await neighbours.are_writing(changed))
+            self.pace.beside(await self.neighbours.are_writing(self._changed))
             failpoint("batch.before")
             size = self.pace.size
             end = await self.ranges.end_of(position, size, cursor.upper)
-            begun = time.monotonic()
-            rows = await self._try(position, end, size)
-            if rows is None:
+            done = await self._try(position, end, size)
+            if done is None:
                 continue
             failpoint("batch.committed")
-            took = time.monotonic() - begun
-            self._grow(took, size)
-            position, changed = end, changed + rows
+            self._grow(done.seconds, size)
+            position, self._changed = end, self._changed + done.rows
             self._timeouts, self._waiting_since = 0, None
-            await self.report.moved(position, cursor.upper, rows)
-            if pause := self.pace.pause_after(took):
+            await self.report.moved(position, cursor.upper, done.rows)
+            if pause := self.pace.pause_after(done.seconds):
                 await self.report.progress.pause(pause)
-        return changed
+        return self._changed - before
 
     async def _heed(self) -> None:
         """Stop where the run is to stop; wait while something throttles."""
@@ -91,8 +102,8 @@ class Batches:
             await self.report.progress.pause(1.0)
         await self.report.resumed()
 
-    async def _try(self, position: Position | None, end: Position, size: int) -> int | None:
-        """Run one batch; return the rows that it changed, or None where it is to be tried anew."""
+    async def _try(self, position: Position | None, end: Position, size: int) -> _Done | None:
+        """Run one batch; None: it is to be tried anew."""
         try:
             return await self._batch(self.ranges.statement(position, end), end)
         except LockNotAvailable:
@@ -108,16 +119,18 @@ class Batches:
             await self._fails_by_data(position, end, size, error)
         return None
 
-    async def _batch(self, statement: Verbatim, end: Position) -> int:
+    async def _batch(self, statement: Verbatim, end: Position) -> _Done:
         session = self.work.session
         limits = limits_of(StatementClass.BATCH, session.target.timeouts, session.facts.deadlock_ms)
-        async with self.work.group(limits, _COMMIT_LATER, statement) as transaction:
-            changed = transaction.opened[-1]
+        opening = (_COMMIT_LATER, statement, _SECONDS)
+        async with self.work.group(limits, *opening) as transaction:
+            [_, _, changed, _] = transaction.opened
             failpoint("batch.changed")
             transaction.closing.append(cursor_moved(self.work, self.id, end, changed))
-        return changed
+        [seconds] = transaction.answer or ()
+        return _Done(changed, float(str(seconds)))
 
-    async def _beside_locks(self, position: Position | None, end: Position) -> int | None:
+    async def _beside_locks(self, position: Position | None, end: Position) -> _Done | None:
         """Leave the locked rows for a later pass; where there is none, wait for them."""
         if self.shape.may_repeat:
             try:

@@ -1,8 +1,9 @@
 """Tells a backfill whether others write to its table at this time.
 
 The server counts the rows that are changed in a table, by all sessions together; what is more than
-a backfill's own is somebody else's. Called by batches.py before each batch; asks the
-server about once a second, which is how often sessions tell it what they have counted.
+a backfill's own is somebody else's. Called by batches.py before each batch. Sessions tell the
+server what they have counted about once a second, each at a time of its own, so that is how often
+it is asked; in the beginning more often, as the first of several may tell at any time.
 """
 
 import time
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from pgstrata.pg.session import Session
 
 LOOK_SECONDS = 1.0
+FIRST_LOOK_SECONDS = 0.1
+FIRST_SECONDS = 2.0
+"""As long as this it is asked as often as that."""
 QUIET_SECONDS = 3.0
 """How long nobody must have written until nobody is said to."""
 
@@ -21,13 +25,16 @@ class _Changes:
 
 
 class Neighbours:
-    """The others who write to one table, as long as one pass over it lasts."""
+    """The others who write to one table, as long as one backfill lasts."""
 
     def __init__(self, session: Session, monitor: Session, table_oid: int) -> None:
-        """`session` does the work, `monitor` asks."""
+        """`session` does the work, `monitor` asks; what is written before the first look counts
+        for nobody.
+        """
         self._session = session
         self._monitor = monitor
         self._oid = table_oid
+        self._began_at = time.monotonic()
         self._looked_at = -LOOK_SECONDS
         self._seen_at = -QUIET_SECONDS
         self._others: int | None = None
@@ -37,10 +44,11 @@ class Neighbours:
         """Whether somebody was seen to write in the last seconds.
 
         Args:
-            own: rows that this pass has changed itself until now.
+            own: rows that this backfill has changed itself until now.
         """
         now = time.monotonic()
-        if now - self._looked_at >= LOOK_SECONDS:
+        is_new = now - self._began_at < FIRST_SECONDS
+        if now - self._looked_at >= (FIRST_LOOK_SECONDS if is_new else LOOK_SECONDS):
             self._looked_at = now
             # The working session's own counts must be there too: they are subtracted.
             await self._session.run("migrations/count_changes_now")

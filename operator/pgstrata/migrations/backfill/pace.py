@@ -5,7 +5,8 @@ A batch shall take about 50 ms: long enough that its transaction costs little, s
 waits for one of its rows hardly notices, and, with its lock timeout, under half of
 deadlock_timeout, so that an application is never the victim of a deadlock with it (traps 5). The
 size follows a moving average of what batches took, as GitLab's batched background migrations do
-(batch_optimizer.rb).
+(batch_optimizer.rb): of what the server worked on them, since batches that pay for the way to it,
+too, would end at a row each where it is far.
 
 Beside others who write to the table batches are shorter, and each is followed by a pause in
 proportion to what it took (gh-ost's nice-ratio): an application's statement then seldom meets one,
@@ -15,7 +16,7 @@ and waits little where it does.
 from dataclasses import dataclass
 
 TARGET_SECONDS = 0.05
-BESIDE_SECONDS = 0.005
+BESIDE_SECONDS = 0.002
 """The same beside others who write."""
 PAUSE_RATIO = 2.0
 """Of the pause beside others who write, to what the batch took."""

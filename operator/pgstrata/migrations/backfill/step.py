@@ -28,6 +28,7 @@ from pgstrata.migrations.backfill.cursor import (
 )
 from pgstrata.migrations.backfill.directive import BatchOptions
 from pgstrata.migrations.backfill.keep_trigger import ensure_keep
+from pgstrata.migrations.backfill.neighbours import Neighbours
 from pgstrata.migrations.backfill.pace import Pace
 from pgstrata.migrations.backfill.progress import BackfillProgress
 from pgstrata.migrations.backfill.resume import goes_on, is_kept_right, refusal, trust
@@ -145,6 +146,7 @@ class _Passes:
             ranges,
             Pace(asked or ranges.first_size, asked or ranges.largest, is_fixed=asked is not None),
             throttle,
+            Neighbours(session, self.work.monitor, self.shape.table.oid),
             report,
             entry.id,
         )
