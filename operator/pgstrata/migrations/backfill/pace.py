@@ -32,14 +32,15 @@ class Pace:
     largest: int
     """Where the size is fixed: that size, which it comes back to after it had to be smaller."""
     is_fixed: bool = False
+    is_beside: bool = False
+    """Whether others write."""
     _average: float | None = None
-    _is_beside: bool = False
 
     def beside(self, others: bool) -> None:
         """Note whether others write to the table; the size follows at once."""
-        if others == self._is_beside:
+        if others == self.is_beside:
             return
-        before, self._is_beside = self._target, others
+        before, self.is_beside = self._target, others
         if not self.is_fixed and others:
             self._scale(self._target / before)
 
@@ -57,11 +58,11 @@ class Pace:
 
     def pause_after(self, seconds: float) -> float:
         """Return the seconds to wait after a batch that took `seconds`."""
-        return PAUSE_RATIO * seconds if self._is_beside else 0.0
+        return PAUSE_RATIO * seconds if self.is_beside else 0.0
 
     @property
     def _target(self) -> float:
-        return BESIDE_SECONDS if self._is_beside else TARGET_SECONDS
+        return BESIDE_SECONDS if self.is_beside else TARGET_SECONDS
 
     def _scale(self, factor: float) -> None:
         self.size = max(1, min(self.largest, round(self.size * factor)))

@@ -46,7 +46,7 @@ IDLE_PASSES = 3
 """Passes without fewer wrong rows after which somebody must look."""
 _PAUSE_SECONDS = 1.0
 _ALONE = verbatim("SET LOCAL max_parallel_workers_per_gather = 0")
-"""The scan that proves the end takes one core, and leaves the others to the application."""
+"""Beside others who write the scan that proves the end takes one core, and leaves them the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class _Passes:
             failpoint("backfill.pass")
             report.begin(cursor)
             changed = await batches.run_pass(cursor)
-            wrong = await self._wrong(report)
+            wrong = await self._wrong(report, beside=batches.pace.is_beside)
             if not wrong:
                 await self._judge_what_stays()
                 return
@@ -210,7 +210,7 @@ class _Passes:
         await begin_pass(self.work, entry.id, cursor)
         return cursor
 
-    async def _wrong(self, report: BackfillProgress) -> int:
+    async def _wrong(self, report: BackfillProgress, *, beside: bool) -> int:
         """Count the rows that are still to be changed; 0 where it cannot be said."""
         if self.shape.violations is None:
             return 0
@@ -218,7 +218,7 @@ class _Passes:
         await report.say("counting the rows that are left")
         await session.limit(StatementClass.SCAN)
         try:
-            async with session.transaction(_ALONE):
+            async with session.transaction(*((_ALONE,) if beside else ())):
                 [(count, *matching)] = await session.rows_of(verbatim(self.shape.violations))
         finally:
             if session.is_open:
