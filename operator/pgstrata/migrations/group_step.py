@@ -11,9 +11,11 @@ from pgstrata.core.errors import PgstrataError
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.lock_retry import with_lock_retries
+from pgstrata.engine.owned import Owned, drop_owned
 from pgstrata.engine.plan import Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.table_locks import LockTarget, resolve_locks, take_locks
+from pgstrata.migrations.backfill.keep_trigger import EndOfKept
 from pgstrata.migrations.groups import Group
 from pgstrata.migrations.journal import Entry, step_finished
 from pgstrata.migrations.script_file import FileStatement
@@ -21,7 +23,7 @@ from pgstrata.migrations.settings import settle, unsettle
 from pgstrata.migrations.statement_failure import KeptColumn, explain, timed_out
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed, StatementTimeout
-from pgstrata.pg.lock_modes import LockMode
+from pgstrata.pg.lock_modes import LockMode, RelationRef, TableLock
 from pgstrata.pg.session import Session, verbatim
 from pgstrata.pg.timeouts import Limits, StatementClass, limits_of
 
@@ -42,6 +44,8 @@ class RunGroup:
     group: Group
     entry: Entry
     schema: str
+    ends: EndOfKept | None = None
+    """Triggers of ours that go with it."""
 
     async def probe(self, work: Exclusive) -> bool:
         """The journal was read under the lock and lacks this step; its key refuses a second one."""
@@ -50,7 +54,8 @@ class RunGroup:
     async def execute(self, work: Exclusive, progress: Progress) -> None:
         """Raise MigrationFailed or AccessDenied with the place; LockTimeout with the holders."""
         await settle(work, self.schema, self.entry.file, self.group)
-        locks = self.group.locks
+        triggers = await self.ends.triggers(work) if self.ends is not None else []
+        locks = (*self.group.locks, *map(_lock_of, triggers))
         # Of weak locks it matters which tables they are on only where one was not had.
         are_strong = any(lock.mode >= LockMode.SHARE_UPDATE_EXCLUSIVE for lock in locks)
         targets = await resolve_locks(work.session, locks) if are_strong else []
@@ -59,7 +64,7 @@ class RunGroup:
         async def attempt(lock_ms: int) -> None:
             nonlocal timeouts
             try:
-                await self._attempt(work, targets, lock_ms)
+                await self._attempt(work, targets, triggers, lock_ms)
             except LockNotAvailable:
                 targets[:] = targets or await resolve_locks(work.session, locks)
                 raise
@@ -86,7 +91,9 @@ class RunGroup:
     async def record(self, work: Exclusive) -> None:
         """Recorded by execute, in its own transaction."""
 
-    async def _attempt(self, work: Exclusive, targets: list[LockTarget], lock_ms: int) -> None:
+    async def _attempt(
+        self, work: Exclusive, targets: list[LockTarget], triggers: list[Owned], lock_ms: int
+    ) -> None:
         """Run the transaction once; `lock_ms` bounds the wait for all locks together."""
         session = work.session
         last = self.group.statements[-1] if self.group.statements else None
@@ -97,7 +104,7 @@ class RunGroup:
                 done = step_finished(work, self.entry)
                 await work.at_once(limits, verbatim(self.group.first.text), done)
             else:
-                await self._one_by_one(work, targets, limits)
+                await self._one_by_one(work, targets, triggers, limits)
         except StatementTimeout as error:
             if last is None:
                 raise
@@ -116,7 +123,9 @@ class RunGroup:
         statements = self.group.statements
         return len(statements) == 1 and statements[0].what.kind in _SMALL
 
-    async def _one_by_one(self, work: Exclusive, targets: list[LockTarget], limits: Limits) -> None:
+    async def _one_by_one(
+        self, work: Exclusive, targets: list[LockTarget], triggers: list[Owned], limits: Limits
+    ) -> None:
         """Begin, take the strong locks under one deadline, run the statements, commit."""
         session = work.session
         async with work.group(limits) as transaction:
@@ -124,6 +133,7 @@ class RunGroup:
             if any(t.is_strong for t in targets):
                 limits = await take_locks(session, targets, limits)
                 failpoint("group.locked")
+            await drop_owned(session, triggers, limits)
             await self._run_statements(work, limits)
             transaction.closing.append(step_finished(work, self.entry))
             failpoint("group.before_commit")
@@ -165,6 +175,10 @@ class RunGroup:
             raise explain(
                 error, self.entry.file, statement, session, standing=self.entry.first_statement
             ) from error
+
+
+def _lock_of(trigger: Owned) -> TableLock:
+    return TableLock(RelationRef(trigger.schema, trigger.table or ""), LockMode.ACCESS_EXCLUSIVE)
 
 
 class _TimedOut(PgstrataError):

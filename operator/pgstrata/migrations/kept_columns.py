@@ -145,6 +145,29 @@ def standing(source: MigrationSource, journal: Journal) -> list[KeptTrigger]:
     ]
 
 
+def keeps(version: SourceVersion, journal: Journal) -> bool:
+    """Whether a trigger of this version's backfills is there, or will be."""
+    if any(owned.version == version.version.key for owned in journal.owned):
+        return True
+    applied = {(f.version, f.file) for f in journal.files}
+    return any(
+        statement.batch is not None and statement.batch.may_keep
+        for file in version.files
+        if (file.version.key, file.file) not in applied
+        for statement in file.statements[journal.applied_statements(file) :]
+        if not statement.what.is_destructive
+    )
+
+
+def may_have_kept(version: SourceVersion) -> bool:
+    """Whether one of its backfills may have made a trigger, whatever became of it."""
+    return any(
+        statement.batch is not None and statement.batch.may_keep
+        for file in version.files
+        for statement in file.statements
+    )
+
+
 def _columns_changed(statement: FileStatement) -> Iterator[tuple[str, str]]:
     """Yield what ALTER TABLE does to which column, where a trigger would stop it, or be stopped."""
     parsed = parse_statement(statement.text)

@@ -12,7 +12,7 @@ from pgstrata.core.names import TableName
 from pgstrata.core.windows import Window
 from pgstrata.engine.plan import Gate, Outline, Plan, Step
 from pgstrata.migrations.alone_step import RunAlone
-from pgstrata.migrations.backfill.keep_trigger import DropKeep
+from pgstrata.migrations.backfill.keep_trigger import DropKeep, EndOfKept
 from pgstrata.migrations.backfill.step import RunBackfill
 from pgstrata.migrations.baseline import adopt
 from pgstrata.migrations.checks import check_history
@@ -21,7 +21,7 @@ from pgstrata.migrations.group_step import RunGroup
 from pgstrata.migrations.groups import Group, GroupKind, cut
 from pgstrata.migrations.index_step import BuildIndex
 from pgstrata.migrations.journal import Entry, Journal, PhaseMark
-from pgstrata.migrations.kept_columns import Names, standing
+from pgstrata.migrations.kept_columns import Names, keeps, may_have_kept, standing
 from pgstrata.migrations.observed import ObservedSchema
 from pgstrata.migrations.outlines import outline_of, table_name, title_of
 from pgstrata.migrations.schedule import Asked, Schedule, schedule
@@ -164,28 +164,28 @@ class _Planner:
             if (file.version.key, file.file) not in applied
             for pair in entries(file, self._journal.applied_statements(file))
         ]
-        keeps = phase is Phase.CONTRACT and self._keeps(version)
+        has_kept = phase is Phase.CONTRACT and self._keeps(version)
         gate = self._gate(version, phase)
         gated = [is_gated(g, e.file, self._observed) for g, e in groups]
         # What a table's size may yet gate needs the approval, too, that all of the phase has.
         last_covered = max(
             (n for n, (g, _) in enumerate(groups) if gated[n] or may_be_gated(g)), default=None
         )
-        tables = tuple(sorted(set(self._kept_tables(version)))) if keeps else ()
-        ends = next(
-            (n for n, (g, _) in enumerate(groups) if self._names.ends(g, tables)), len(groups)
-        )
-        drop = _drop_draft(version, tables, gate, self._gates(gate), is_last=ends == len(groups))
+        tables = tuple(sorted(set(self._kept_tables(version)))) if has_kept else ()
+        gates = self._gates(gate)
         for number, (group, entry) in enumerate(groups):
-            if keeps and number == ends:
-                yield drop
             yield from self._ends_of_others(version, phase, group, entry.file)
             self._kept += self._names.made_by(version, group, entry)
+            ended = tuple(table for table in tables if self._names.ends(group, (table,)))
+            ends = EndOfKept(version.version, ended) if ended else None
+            if ends is not None and group.kind is not GroupKind.TRANSACTION:
+                yield _drop_draft(version, tables, gate, gates, is_last=False, before=entry.id)
+                ends = None
             approval = gate if gated[number] else None
-            is_last = number == last_covered and not (keeps and ends == len(groups))
-            yield self._group_draft(group, entry, approval, gate if is_last else None)
-        if keeps and ends == len(groups):
-            yield drop
+            is_last = number == last_covered and not has_kept
+            yield self._group_draft(group, entry, approval, gate if is_last else None, ends)
+        if has_kept:
+            yield _drop_draft(version, tables, gate, gates, is_last=True)
         if phase is Phase.CONTRACT:
             self._kept = [one for one in self._kept if one.version.version != version.version]
 
@@ -222,19 +222,32 @@ class _Planner:
             yield _drop_draft(other, tables, gate, self._gates(gate), is_last=is_last)
 
     def _keeps(self, version: SourceVersion) -> bool:
-        return version.version not in self._ended and _keeps(version, self._journal)
+        if version.version in self._ended:
+            return False
+        # Of one that has begun all may be done but to say so, and to take the approval for used.
+        return keeps(version, self._journal) or (
+            self._is_contracted(version) and may_have_kept(version)
+        )
 
     def _group_draft(
-        self, group: Group, entry: Entry, approval: str | None, consumes: str | None
+        self,
+        group: Group,
+        entry: Entry,
+        approval: str | None,
+        consumes: str | None,
+        ends: EndOfKept | None,
     ) -> _Draft:
         outline = outline_of(group, entry, self._observed, self._wanted.schema)
+        if ends is not None:
+            outline = replace(outline, hazards=(*outline.hazards, ends.said))
         outline = replace(outline, approval=approval, gates=self._gates(approval))
         entry = replace(
             entry, consumes=consumes, work=outline.work, work_tables=outline.work_tables
         )
 
         def make(marks: tuple[PhaseMark, ...]) -> Step:
-            return _step(outline, group, replace(entry, completes=marks), self._wanted.schema)
+            done = replace(entry, completes=marks)
+            return _step(outline, group, done, self._wanted.schema, ends)
 
         return _Draft(make)
 
@@ -248,17 +261,16 @@ class _Planner:
         return (Gate.APPROVAL, *window) if approval is not None else window
 
     def _before(self, version: SourceVersion, phase: Phase) -> None:
-        """A contract begins only where what it relies on still holds."""
+        """A contract begins, or is gone on with, only where what it relies on still holds."""
         begun = self._journal.has_begun(version.version.key, phase.value)
-        has_any = version.of_phase(phase) or _keeps(version, self._journal)
-        is_over = begun or version.version in self._ended
+        has_any = version.of_phase(phase) or keeps(version, self._journal)
+        is_over = version.version in self._ended
         if phase is Phase.CONTRACT and version.verify and has_any and not is_over:
             gate = self._gate(version, phase)
+            moment = Moment.WITHIN_CONTRACT if begun else Moment.BEFORE_CONTRACT
             self._flush()
             self._steps.append(
-                VerifyVersion(
-                    version, Moment.BEFORE_CONTRACT, self._wanted.schema, gate, self._gates(gate)
-                )
+                VerifyVersion(version, moment, self._wanted.schema, gate, self._gates(gate))
             )
 
     def _after(self, version: SourceVersion, phase: Phase) -> None:
@@ -316,36 +328,27 @@ def _drop_draft(
     gates: tuple[Gate, ...],
     *,
     is_last: bool,
+    before: str = "",
 ) -> _Draft:
     """The step that drops a version's kept triggers; the last of its contract where it may be."""
     consumes = approval if is_last else None
-    return _Draft(lambda marks: DropKeep(version.version, tables, marks, approval, consumes, gates))
+    return _Draft(
+        lambda marks: DropKeep(version.version, tables, marks, approval, consumes, gates, before)
+    )
 
 
-def _step(outline: Outline, group: Group, entry: Entry, schema: str) -> Step:
+def _step(
+    outline: Outline, group: Group, entry: Entry, schema: str, ends: EndOfKept | None
+) -> Step:
     match group.kind:
         case GroupKind.TRANSACTION:
-            return RunGroup(outline, group, entry, schema)
+            return RunGroup(outline, group, entry, schema, ends)
         case GroupKind.INDEX_BUILD:
             return BuildIndex(outline, group, entry, schema)
         case GroupKind.ALONE:
             return RunAlone(outline, group, entry, schema)
         case GroupKind.BACKFILL:
             return RunBackfill(outline, group, entry, schema)
-
-
-def _keeps(version: SourceVersion, journal: Journal) -> bool:
-    """Whether a trigger of this version's backfills is there, or will be."""
-    if any(owned.version == version.version.key for owned in journal.owned):
-        return True
-    applied = {(f.version, f.file) for f in journal.files}
-    return any(
-        statement.batch is not None and statement.batch.may_keep
-        for file in version.files
-        if (file.version.key, file.file) not in applied
-        for statement in file.statements[journal.applied_statements(file) :]
-        if not statement.what.is_destructive
-    )
 
 
 def _not_asked_for(

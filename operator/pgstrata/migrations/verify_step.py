@@ -1,7 +1,8 @@
 """The step that asks a version's verify files: every row that one of their queries returns is a
 failure.
 
-After the version's Migrate, before its Contract, which relies on it, and after its Contract.
+After the version's Migrate, before its Contract, which relies on it, also where that was begun and
+is gone on with, and after its Contract.
 Queries run READ ONLY. What held is written down with the files' checksum, so that an edited file is
 asked anew.
 """
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from pgstrata.core.errors import MigrationFailed, ReadOnlyDatabase, VerificationFailed
+from pgstrata.core.reasons import Reason
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.plan import Gate, Outline
@@ -32,6 +34,7 @@ class Moment(Enum):
 
     AFTER_MIGRATE = ("Migrate", "after Migrate")
     BEFORE_CONTRACT = ("Before", "before Contract")
+    WITHIN_CONTRACT = ("Within", "before the rest of Contract")
     AFTER_CONTRACT = ("Contract", "after Contract")
 
 
@@ -73,15 +76,21 @@ class VerifyVersion:
         for file in self.version.verify:
             for statement in file.statements:
                 progress.check()
-                await self._ask(work, file, statement)
+                await self._ask(work, progress, file, statement)
                 failpoint("verify.asked")
 
-    async def _ask(self, work: Exclusive, file: MigrationFile, statement: FileStatement) -> None:
+    async def _ask(
+        self, work: Exclusive, progress: Progress, file: MigrationFile, statement: FileStatement
+    ) -> None:
         session = work.session
         await session.limit(StatementClass.SCAN)
         try:
             columns, rows = await session.read_only(verbatim(statement.text), _ROWS_READ)
         except StatementFailed as error:
+            if error.names_unknown and self.moment is Moment.WITHIN_CONTRACT:
+                text = f"{file.place(statement)}: not asked midway in Contract: {error.message}"
+                await progress.event(Reason.PROGRESSING, text)
+                return
             raise explain(error, file, statement, session, standing=None) from error
         except ReadOnlyDatabase as error:  # not the server is, the transaction is
             raise MigrationFailed(
@@ -103,7 +112,7 @@ class VerifyVersion:
         """It is nothing else."""
 
     async def record(self, work: Exclusive) -> None:
-        if self.moment is Moment.BEFORE_CONTRACT:
+        if self.moment in {Moment.BEFORE_CONTRACT, Moment.WITHIN_CONTRACT}:
             return  # asked each time that the contract is about to begin
         version, phase, checksum_ = self.key
         async with work.journalled():

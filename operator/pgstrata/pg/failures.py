@@ -20,6 +20,9 @@ from pgstrata.core.errors import (
 )
 from pgstrata.core.reasons import Reason
 
+_UNKNOWN_NAMES = frozenset({"42703", "42P01", "42883", "42704", "3F000", "42P02"})
+"""Undefined column, table, function, object, schema, parameter."""
+
 
 class StatementFailed(PgstrataError):
     """A statement was refused: PostgreSQL's message with SQLSTATE, detail and hint."""
@@ -48,6 +51,11 @@ class StatementFailed(PgstrataError):
         parts += [f"detail: {detail}"] if detail else []
         parts += [f"hint: {hint}"] if hint else []
         super().__init__("; ".join(parts))
+
+    @property
+    def names_unknown(self) -> bool:
+        """Whether it names what does not exist."""
+        return self.sqlstate in _UNKNOWN_NAMES
 
 
 class LockNotAvailable(StatementFailed):

@@ -62,10 +62,14 @@ def test_a_version_is_verified_after_migrate_and_on_both_sides_of_its_contract()
     ]
 
 
-def test_a_contract_that_has_begun_is_not_verified_as_if_it_had_not() -> None:
+def test_a_contract_that_has_begun_is_verified_before_the_rest_of_it() -> None:
     before = journal_of(EXPAND, MIGRATE, phases=(Phase.EXPAND, Phase.MIGRATE))
     begun = replace(before, files=[*before.files, *journal_of(CONTRACT).files])
-    assert ids(plan(ONE, begun)) == ["1/Contract/1_b.contract.sql/1", "1/verify/Contract"]
+    assert ids(plan(ONE, begun)) == [
+        "1/verify/Within",
+        "1/Contract/1_b.contract.sql/1",
+        "1/verify/Contract",
+    ]
 
 
 def test_an_edited_verify_file_of_a_contracted_version_is_asked_for_its_new_shape_alone() -> None:

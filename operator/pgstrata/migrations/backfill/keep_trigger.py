@@ -92,9 +92,36 @@ async def drop_keep(work: Exclusive, progress: Progress, owned: list[Owned]) -> 
 
 
 @dataclass(frozen=True, slots=True)
+class EndOfKept:
+    """Triggers of a version that stand in the way of a group of its contract.
+
+    They go in the group's own transaction: where the group fails, or does not get its locks, they
+    stay with the columns that it was to take away, and go on keeping rows right.
+    """
+
+    version: Version
+    tables: tuple[TableName, ...]
+
+    @property
+    def said(self) -> str:
+        """For the plan."""
+        tables = ", ".join(map(str, self.tables))
+        return f"drops the triggers that keep the backfills of {tables} right"
+
+    async def triggers(self, work: Exclusive) -> list[Owned]:
+        """Return those that are there."""
+        return [
+            one
+            for one in await list_owned(work.session, work.fence.object)
+            if one.version == self.version.key
+            if one.schema is not None and one.table is not None
+            if TableName(one.schema, one.table) in self.tables
+        ]
+
+
+@dataclass(frozen=True, slots=True)
 class DropKeep:
-    """End what a version's backfills kept: the last step of its contract, or the one before columns
-    of their tables go."""
+    """End what is left of what a version's backfills kept: the last step of its contract."""
 
     version: Version
     tables: tuple[TableName, ...]
@@ -104,11 +131,14 @@ class DropKeep:
     consumes: str | None = None
     """The approval that is carried out with it."""
     gates: tuple[Gate, ...] = ()
+    before: str = ""
+    """The step that they stand in the way of; empty: it is the last."""
 
     @property
     def outline(self) -> Outline:
+        place = f" before {self.before}" if self.before else ""
         return Outline(
-            id=f"{self.version.key}/Contract/kept-triggers",
+            id=f"{self.version.key}/Contract/kept-triggers{place}",
             title=f"drop the triggers that keep the backfills of version {self.version} right",
             tables=self.tables,
             lock=LockMode.ACCESS_EXCLUSIVE.sql,

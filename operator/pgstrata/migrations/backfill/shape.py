@@ -22,9 +22,6 @@ from pgstrata.pg.quoting import quoted, quoted_relation
 from pgstrata.pg.self_reads import deletes_by_others, reads_targets, relations_read
 from pgstrata.pg.session import Session
 
-_UNKNOWN_NAMES = frozenset({"42703", "42P01", "42883", "42704", "3F000", "42P02"})
-"""Undefined column, table, function, object, schema."""
-
 
 class Undecided(MigrationFailed):
     """The statement names what does not exist (yet); the text is the server's."""
@@ -155,7 +152,7 @@ async def _refuse_unknown_names(session: Session, statement: BatchStatement) -> 
     except LockNotAvailable:  # parsing, too, asks for the weakest lock on each table
         raise
     except StatementFailed as error:
-        if error.sqlstate in _UNKNOWN_NAMES:
+        if error.names_unknown:
             raise Undecided(error.message) from error
         raise MigrationFailed(error.message) from error
 
