@@ -151,9 +151,7 @@ def test_agreeing_in_the_database_is_by_a_hash_that_waits(
 
     listed = pgstrata.run("approve", *url)
     assert listed.code == 4
-    assert listed.stdout.startswith(
-        f"{hash_}  schema:public: 3 steps, first: 1_users.contract.sql:1"
-    )
+    assert listed.stdout.startswith(f"{hash_}  schema:public: 1_users.contract.sql:1")
     refused = pgstrata.run("approve", "0123456789abcdef", *url)
     assert refused.code == 2
     assert f"0123456789abcdef does not wait for approval; what does: {hash_}" in refused.stderr

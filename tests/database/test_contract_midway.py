@@ -1,5 +1,5 @@
-"""A contract that fails or waits midway: what it has not taken away yet is kept right, and looked at
-again before the rest of it."""
+"""A contract that fails or waits midway: what it has not taken away yet is kept right, and looked
+at again before the rest of it."""
 
 import psycopg
 import pytest
@@ -103,3 +103,15 @@ def test_what_a_begun_contract_has_taken_away_is_not_asked_for(
     source["1_a.contract.sql"] = f"BEGIN;\nDROP VIEW w;\nCOMMIT;\n{rest}"
     ended = contract(pgstrata, database, source)
     assert ended.said()[:2] == (0, "Succeeded"), ended.said()
+
+
+def test_what_approval_is_asked_for_names_the_first_change(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(TABLES)
+    documents = declared("1", files(), through="Contract")
+    code, reason, message = pgstrata.apply(documents, database.uri).said()
+    assert (code, reason) == (4, "ApprovalPending"), message
+    assert message.startswith(
+        "1_a.contract.sql:2: DROP TABLE other (and 3 more steps) waits for approval"
+    )

@@ -117,7 +117,7 @@ async def _read(session: Session, object_: str, version: str | None) -> _History
         phases = [p for p in phases if p.version == wanted]
         files = [f for f in files if f.version == wanted]
         names = {f.file.partition(".")[0] for f in files}  # its verify file has the same
-        approvals = [a for a in approvals if any(f" {name}." in a.what for name in names)]
+        approvals = [a for a in approvals if any(f" {name}." in f" {a.what}" for name in names)]
     return _History(object_, phases, files, approvals)
 
 

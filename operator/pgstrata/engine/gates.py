@@ -6,7 +6,8 @@ time to give it.
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pgstrata.core.api_values import format_duration
@@ -35,6 +36,8 @@ class Gates:
     """Hashes that were agreed to."""
     stale: tuple[str, ...] = ()
     """Hashes that were agreed to and are not what waits."""
+    covers: Mapping[str, str] = field(default_factory=dict)
+    """What a hash stands for; one that is left out: the step that waits."""
     how_to_approve: str = "approve {hash}"
     """What a person can do, with a place for the hash."""
     window: Window | None = None
@@ -66,6 +69,7 @@ class Gates:
             await self._pass_window(outline, session, self.window)
 
     def _ask(self, title: str, hash_: str) -> str:
+        title = self.covers.get(hash_, title)
         text = f"{title} waits for approval: {self.how_to_approve.format(hash=hash_)}"
         if self.stale:
             text += (

@@ -102,10 +102,14 @@ def approvals_wanted(plan: Plan) -> dict[str, str]:
     for step in plan.steps:
         if step.outline.approval is not None:
             found.setdefault(step.outline.approval, []).append(step.outline)
-    return {
-        hash_: f"{len(outlines)} steps, first: {outlines[0].title}"
-        for hash_, outlines in found.items()
-    }
+    return {hash_: _covered(outlines) for hash_, outlines in found.items()}
+
+
+def _covered(outlines: Sequence[Outline]) -> str:
+    """Name the first that changes anything: what is verified before needs no agreement."""
+    first = next((outline for outline in outlines if outline.tables), outlines[0])
+    more = len(outlines) - 1
+    return first.title + (f" (and {more} more step{'s' if more > 1 else ''})" if more else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,7 @@ def _gates(subject: _Subject, seen: _Seen) -> Gates:
     return Gates(
         approved=seen.approvals.approved,
         stale=seen.approvals.stale,
+        covers=approvals_wanted(seen.plan),
         how_to_approve=how,
         window=subject.wanted.window,
         waits_for=subject.waits_for,
