@@ -130,3 +130,24 @@ def test_a_vanished_file_of_the_baseline_is_told_and_stops_nothing() -> None:
         [],
         ("file 0_old.sql of the baseline has vanished from the source",),
     )
+
+
+def test_kept_triggers_go_with_the_statement_that_they_stand_in_the_way_of() -> None:
+    fill = file("1_a.migrate.sql", "-- pgstrata: batch\nUPDATE t SET b = a WHERE b IS NULL;")
+    contract = file("1_a.contract.sql", "BEGIN;\nDROP TABLE u;\nCOMMIT;\nALTER TABLE t DROP a;")
+    planned = plan(source("1", EXPAND, fill, contract))
+    assert ids(planned)[2:] == [
+        "1/Contract/1_a.contract.sql/2",
+        "1/Contract/1_a.contract.sql/4",
+        "1/Contract/kept-triggers",
+    ]
+    said = [any("drops the triggers" in h for h in s.outline.hazards) for s in planned.steps[2:]]
+    assert said == [False, True, False]
+
+
+def test_a_contract_that_died_before_its_last_step_has_that_left() -> None:
+    fill = file("1_a.migrate.sql", "-- pgstrata: batch\nUPDATE t SET b = a WHERE b IS NULL;")
+    done = journal_of(EXPAND, fill, CONTRACT, phases=(Phase.EXPAND, Phase.MIGRATE))
+    planned = plan(source("1", EXPAND, fill, CONTRACT), done)
+    assert ids(planned) == ["1/Contract/kept-triggers"]
+    assert planned.steps[0].outline.approval is not None
