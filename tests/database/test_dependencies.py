@@ -1,5 +1,7 @@
 """Manifests of one run that wait for one another, in whatever order they stand."""
 
+from typing import Any
+
 import pytest
 
 from tests.testbed.command_line import CommandLine, Ended
@@ -74,3 +76,29 @@ def test_a_phase_that_is_complete_counts_while_the_next_one_still_runs(
         assert database.psql(f"{migrated} 'Migrate'") == "0\n"
     ended = running.wait()
     assert [ended.said(name=name)[:2] for name in ("app", "base")] == [(0, "Succeeded")] * 2
+
+
+CONTRACTED = {
+    **{f"{n:03}_a.sql": f"CREATE TABLE a{n} (id int, old int);" for n in range(1, 23)},
+    "001_a.contract.sql": "ALTER TABLE a1 DROP COLUMN old;",
+    "022_a.contract.sql": "ALTER TABLE a22 DROP COLUMN old;",
+}
+
+
+def test_a_contract_is_waited_for_with_those_below_it_however_many_versions_came_since(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    def after(version: str, through: str, **base: Any) -> tuple[int, str, str]:
+        entry = {"kind": "SchemaVersion", "name": "base", "version": version, "through": through}
+        first = schema_version(
+            "022", CONTRACTED, name="base", schema="base", approval="Automatic", **base
+        )
+        later = schema_version("1", FILES, name="app", schema="app", dependsOn=[entry])
+        return apply(pgstrata, database, first, later).said(name="app")
+
+    code, reason, message = after("021", "Contract")
+    assert (code, reason) == (4, "DependencyNotReady")
+    assert "default/base is not at version 021 through Contract yet" in message
+    assert after("001", "Contract")[:2] == (4, "DependencyNotReady")
+    assert after("022", "Contract", contractThrough="001")[:2] == (4, "DependencyNotReady")
+    assert after("001", "Contract", contractThrough="001")[:2] == (0, "Succeeded")

@@ -43,8 +43,8 @@ def _reached(raw: RawResource) -> tuple[JsonValue, ...]:
     }
     return (
         raw.status.get("targetVersion"),
-        raw.status.get("currentVersion"),
         raw.status.get("observedGeneration"),
+        *(raw.status.get(f"{done}Through") for done in ("expanded", "migrated", "contracted")),
         *(holds.get(name) for name in ("Ready", "Expanded", "Migrated", "Contracted")),
     )
 

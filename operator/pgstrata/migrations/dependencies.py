@@ -12,14 +12,15 @@ from pydantic import JsonValue
 from pgstrata.core.api_model import parse_spec
 from pgstrata.core.errors import DependencyCycle, InvalidSpec
 from pgstrata.core.resource import ObjectKey, ObjectStore, RawResource
-from pgstrata.migrations.spec import Dependency, Phase, SchemaVersionSpec, Through
+from pgstrata.migrations.spec import Dependency, SchemaVersionSpec, Through
 from pgstrata.migrations.versions import Version
 
-_CONDITIONS = {
-    Through.EXPAND: "Expanded",
-    Through.MIGRATE: "Migrated",
-    Through.CONTRACT: "Contracted",
+_TOLD = {
+    Through.EXPAND: ("expandedThrough", "Expanded"),
+    Through.MIGRATE: ("migratedThrough", "Migrated"),
+    Through.CONTRACT: ("contractedThrough", "Contracted"),
 }
+"""The status field and the condition that speak of a phase."""
 
 
 async def what_comes_first(
@@ -73,37 +74,15 @@ def _unmet(found: RawResource, dependency: Dependency) -> str | None:
 
 
 def _has(found: RawResource, version: Version, through: Through) -> bool:
-    """Whether a phase of a version is complete, as far as the status tells."""
-    target = found.status.get("targetVersion")
-    if not isinstance(target, str):
-        return False
-    condition = _condition(found, _CONDITIONS[through])
-    if Version(target) >= version and condition.get("status") == "True":
-        return True
-    current = found.status.get("currentVersion")
-    if isinstance(current, str) and Version(current) >= version and _counts(found, through):
-        return True
-    order = [phase.value for phase in Phase]
-    wanted = order[: order.index(through.value) + 1]
-    versions = found.status.get("versions")
-    for entry in versions if isinstance(versions, list) else []:
-        if isinstance(entry, dict) and entry.get("version") is not None:
-            phases = entry.get("phases")
-            if Version(str(entry["version"])) == version and isinstance(phases, list):
-                return all(
-                    phase.get("state") == "Done"
-                    for phase in phases
-                    if isinstance(phase, dict) and phase.get("phase") in wanted
-                )
-    return False
+    """Whether a phase is complete of a version and of all below it, as far as the status tells.
 
-
-def _counts(found: RawResource, through: Through) -> bool:
-    """Whether `status.currentVersion` speaks of this phase: it says no more than was asked for."""
-    if through is not Through.MIGRATE:
-        return through is Through.EXPAND
-    is_current = found.status.get("observedGeneration") == found.generation
-    return is_current and found.spec.get("through") != Through.EXPAND.value
+    The condition says so of the target alone; it is all that there is where the definition in the
+    cluster is older than the field.
+    """
+    field, type_ = _TOLD[through]
+    holds = _condition(found, type_).get("status") == "True"
+    told = (found.status.get(field), found.status.get("targetVersion") if holds else None)
+    return any(isinstance(text, str) and Version(text) >= version for text in told)
 
 
 def _condition(raw: RawResource, type_: str) -> Mapping[str, JsonValue]:

@@ -1,6 +1,6 @@
 """Projects the journal onto the status: a copy for people that can be rebuilt. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from itertools import takewhile
 
@@ -16,26 +16,63 @@ from pgstrata.migrations.spec import (
     TemporaryObject,
     VersionStatus,
 )
-from pgstrata.migrations.versions import Version
 from pgstrata.pg.script import checksum
+
+
+class _Completion:
+    """What the journal says of single phases, beside what is asked for."""
+
+    def __init__(self, journal: Journal, order: Schedule) -> None:
+        self._completed = journal.completed
+        self._asked = frozenset((v.version.key, p) for v, p in order.phases)
+        self._keeps = frozenset(owned.version for owned in journal.owned)
+
+    def is_asked(self, version: SourceVersion, phase: Phase) -> bool:
+        return (version.version.key, phase) in self._asked
+
+    def has(self, version: SourceVersion, phase: Phase) -> bool:
+        """Whether a phase of one version is complete.
+
+        A later phase without files is marked in its turn, after the earlier phases of all versions;
+        a version that is done with its last file does not wait for that. A contract for which there
+        is no file needs no completing, unless it has a trigger to drop.
+        """
+        if (version.version.key, phase.value) in self._completed:
+            return True
+        if version.of_phase(phase) or phase is Phase.EXPAND:
+            return False
+        if phase is Phase.CONTRACT:
+            return version.version.key not in self._keeps
+        return self.is_asked(version, phase)
 
 
 def reached(source: MigrationSource, journal: Journal, order: Schedule) -> list[SourceVersion]:
     """Return the versions that the schema has, lowest first: all is done up to Migrate, as far as
     that was asked for, of each and of all below it. Contract takes the old shape away and gives no
     new one.
-
-    A later phase without files is marked in its turn, after the earlier phases of all versions; a
-    version that is done with its last file does not wait for that.
     """
-    completed = journal.completed
+    completion = _Completion(journal, order)
 
     def is_reached(version: SourceVersion) -> bool:
-        phases = [p for p in order.of(version) if p is not Phase.CONTRACT]
-        wanted = [p for p in phases if p is Phase.EXPAND or version.of_phase(p)]
-        return bool(phases) and all((version.version.key, p.value) in completed for p in wanted)
+        wanted = [p for p in (Phase.EXPAND, Phase.MIGRATE) if completion.is_asked(version, p)]
+        return bool(wanted) and all(completion.has(version, p) for p in wanted)
 
     return list(takewhile(is_reached, source.versions))
+
+
+def complete(
+    source: MigrationSource, journal: Journal, order: Schedule, phase: Phase
+) -> list[SourceVersion]:
+    """Return the versions of which, as of all below them, the phase and those before it are
+    complete, lowest first."""
+    completion = _Completion(journal, order)
+    wanted = _through(phase)
+    return list(takewhile(lambda v: all(completion.has(v, p) for p in wanted), source.versions))
+
+
+def _through(phase: Phase) -> list[Phase]:
+    order = list(Phase)
+    return order[: order.index(phase) + 1]
 
 
 def facts(
@@ -55,13 +92,20 @@ def facts(
     last = [p for p in Phase if (target, p.value) in completed]
     running = (p for v, p in order.phases if (v.version.key, p.value) not in completed)
     return {
-        "current_version": done[-1].version.text if done else None,
+        "current_version": _last(done),
         "target_version": source.target.text,
         "phase": next(running, last[-1] if last else None),
         "applied_count": len(done),
         "versions": tuple(_versions(source, journal, half_done)) or None,
+        "expanded_through": _last(complete(source, journal, order, Phase.EXPAND)),
+        "migrated_through": _last(complete(source, journal, order, Phase.MIGRATE)),
+        "contracted_through": _last(complete(source, journal, order, Phase.CONTRACT)),
         "temporary": tuple(map(_temporary, journal.owned)) or None,
     }
+
+
+def _last(versions: Sequence[SourceVersion]) -> str | None:
+    return versions[-1].version.text if versions else None
 
 
 def _temporary(owned: Owned) -> TemporaryObject:
@@ -74,22 +118,9 @@ def _temporary(owned: Owned) -> TemporaryObject:
     )
 
 
-def is_complete(source: MigrationSource, journal: Journal, version: Version, phase: Phase) -> bool:
-    """Whether a phase of the version, and all before it in versions and phases, are complete.
-
-    A contract for which there is no file needs no completing, unless it has a trigger to drop.
-    """
-    order = list(Phase)
-    keeps = {owned.version for owned in journal.owned}
-    completed = journal.completed
-    wanted = [
-        (v, p)
-        for v in source.versions
-        if v.version <= version
-        for p in order[: order.index(phase) + 1]
-        if p is not Phase.CONTRACT or v.of_phase(p) or v.version.key in keeps
-    ]
-    return all((v.version.key, p.value) in completed for v, p in wanted)
+def is_complete(source: MigrationSource, journal: Journal, order: Schedule, phase: Phase) -> bool:
+    """Whether a phase of the target, and all before it in versions and phases, are complete."""
+    return len(complete(source, journal, order, phase)) == len(source.versions)
 
 
 def _versions(

@@ -355,7 +355,7 @@ def _project(subject: _Subject, journal: Journal, half_done: WorkState = WorkSta
     order = schedule(source, subject.wanted.asked, journal.completed)
     report.know(**facts(source, journal, order, half_done))
     for condition, phase in _CONDITIONS.items():
-        done = is_complete(source, journal, source.target, phase)
+        done = is_complete(source, journal, order, phase)
         holds = ConditionStatus.TRUE if done else ConditionStatus.FALSE
         text = f"{phase.value} of version {source.target} is {'' if done else 'not '}complete"
         report.flag(condition, holds, Reason.SUCCEEDED if done else Reason.PROGRESSING, text)

@@ -116,7 +116,7 @@ class Dependency(ApiModel):
     version: VersionText | None = None
     """The version that it must have; unset: it must be Ready."""
     through: Through = Through.MIGRATE
-    """The phase of that version that must be complete."""
+    """The phase that must be complete, of that version and of all below it."""
 
 
 class SchemaVersionSpec(ApiModel):
@@ -219,6 +219,13 @@ class SchemaVersionStatus(KindStatus):
     """The phase of the target version that runs, or that was last done."""
     applied_count: Count | None = None
     """Versions of which Expand and Migrate are done, as far as they were asked for."""
+    expanded_through: VersionText | None = None
+    """The highest version of which, as of all below it, Expand is complete."""
+    migrated_through: VersionText | None = None
+    """The highest version of which, as of all below it, Expand and Migrate are complete."""
+    contracted_through: VersionText | None = None
+    """The highest version of which, as of all below it, all phases are complete; a contract without
+    files needs no completing."""
     versions: Annotated[tuple[VersionStatus, ...], First(VERSIONS_SHOWN)] | None = None
     """The newest 20 versions, newest first."""
     plan: PlanStatus | None = None

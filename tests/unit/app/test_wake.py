@@ -98,12 +98,12 @@ def test_it_does_not_wake(before: RawResource, raw: RawResource) -> None:
     assert not must_wake(raw, before)
 
 
-def _told(target: str = "2", current: str = "1", **conditions: str) -> RawResource:
+def _told(target: str = "2", contracted: str = "1", **conditions: str) -> RawResource:
     """A SchemaVersion whose status says so."""
     listed: list[JsonValue] = [{"type": t, "status": s} for t, s in conditions.items()]
     status: Mapping[str, JsonValue] = {
         "targetVersion": target,
-        "currentVersion": current,
+        "contractedThrough": contracted,
         "conditions": listed,
     }
     return replace(raw_resource(observed=1), status=status)
@@ -112,7 +112,7 @@ def _told(target: str = "2", current: str = "1", **conditions: str) -> RawResour
 @pytest.mark.parametrize(
     "now",
     [
-        _told(current="2", Ready="Unknown", Migrated="False"),
+        _told(contracted="2", Ready="Unknown", Migrated="False"),
         _told(target="3", Ready="Unknown", Migrated="False"),
         _told(Ready="True", Migrated="False"),
         _told(Ready="Unknown", Migrated="True"),

@@ -1,7 +1,5 @@
 """What a SchemaVersion waits for, and what it waits for no more."""
 
-from dataclasses import replace
-
 import pytest
 from pydantic import JsonValue
 
@@ -102,31 +100,38 @@ async def test_a_version_is_there_once_its_phase_is_complete(
 
 
 async def test_a_version_that_is_done_counts_while_a_later_one_is_under_way() -> None:
-    phases: JsonValue = [
-        {"phase": "Expand", "state": "Done"},
-        {"phase": "Migrate", "state": "Done"},
-        {"phase": "Contract", "state": "Pending"},
-    ]
     status: dict[str, JsonValue] = {
         "targetVersion": "3",
-        "versions": [{"version": "002", "phases": phases}],
+        "expandedThrough": "3",
+        "migratedThrough": "002",
     }
     base = resource("base", status=status, conditions=(condition("Migrated", "False"),))
     entry: dict[str, JsonValue] = {"kind": "SchemaVersion", "name": "base", "version": "2"}
     assert await waits(resource("app", entry), base) is None
+    assert await waits(resource("app", entry | {"version": "1"}), base) is None
+    assert await waits(resource("app", entry | {"version": "3"}), base) is not None
+    expanded = entry | {"version": "3", "through": "Expand"}
+    assert await waits(resource("app", expanded), base) is None
     assert await waits(resource("app", entry | {"through": "Contract"}), base) is not None
 
 
-async def test_a_version_too_old_to_be_listed_counts_by_the_one_that_there_is() -> None:
-    entry: dict[str, JsonValue] = {"kind": "SchemaVersion", "name": "base", "version": "2"}
-    status: dict[str, JsonValue] = {"targetVersion": "30", "currentVersion": "29"}
+async def test_a_contract_that_is_pending_below_holds_the_version_above() -> None:
+    phases: JsonValue = [{"phase": "Expand", "state": "Done"}]
+    status: dict[str, JsonValue] = {
+        "targetVersion": "3",
+        "currentVersion": "3",
+        "contractedThrough": "1",
+        "versions": [{"version": "2", "phases": phases}],
+    }
+    entry: dict[str, JsonValue] = {
+        "kind": "SchemaVersion",
+        "name": "base",
+        "version": "2",
+        "through": "Contract",
+    }
     base = resource("base", status=status)
-    assert await waits(resource("app", entry), base) is None
-    assert await waits(resource("app", entry | {"version": "30"}), base) is not None
-    assert await waits(resource("app", entry | {"through": "Contract"}), base) is not None
-    expanded = replace(base, spec={**base.spec, "through": "Expand"})
-    assert await waits(resource("app", entry), expanded) is not None
-    assert await waits(resource("app", entry | {"through": "Expand"}), expanded) is None
+    assert await waits(resource("app", entry), base) is not None
+    assert await waits(resource("app", entry | {"version": "1.0"}), base) is None
 
 
 async def test_a_generation_that_was_ready_waits_for_nothing_and_a_new_one_does() -> None:

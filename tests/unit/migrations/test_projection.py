@@ -8,7 +8,6 @@ from pgstrata.migrations.projection import facts, is_complete
 from pgstrata.migrations.schedule import Asked, schedule
 from pgstrata.migrations.source import MigrationSource
 from pgstrata.migrations.spec import Phase, Through
-from pgstrata.migrations.versions import Version
 from tests.testbed.migration_files import MOMENT, applied_part, file, source
 
 ONE = file("001_a.sql")
@@ -52,24 +51,54 @@ def test_no_version_is_had_before_those_below_it() -> None:
     assert told(journal("1e", "2e", "1m"))[0] == "002"
 
 
-def test_a_phase_is_complete_only_with_all_versions_and_phases_below() -> None:
-    def complete(done: Journal, version: str = "2") -> list[bool]:
-        return [is_complete(BOTH, done, Version(version), phase) for phase in Phase]
+def through(
+    done: Journal, of: MigrationSource = BOTH, asked: Through = Through.MIGRATE
+) -> tuple[object, ...]:
+    """Through which version each phase is complete."""
+    found = facts(of, done, schedule(of, Asked(asked), done.completed))
+    return found["expanded_through"], found["migrated_through"], found["contracted_through"]
 
-    assert complete(journal("1e", "2e", "2m")) == [True, False, False]
+
+def test_a_phase_is_complete_only_with_all_versions_and_phases_below() -> None:
+    assert through(journal()) == (None, None, None)
+    assert through(journal("1e", "2e", "2m")) == ("002", None, None)
+    assert through(journal("1e", "2e", "1m", "2m")) == ("002", "002", None)
+    assert through(journal("1e", "2e", "1m", "2m", "2c")) == ("002", "002", None)
+    assert through(journal("1e", "2e", "1m", "2m", "1c")) == ("002", "002", "002")
+    assert through(journal("1e", "1m", "1c")) == ("001", "001", "001")
+
+    def complete(done: Journal) -> list[bool]:
+        order = schedule(BOTH, Asked(Through.MIGRATE), done.completed)
+        return [is_complete(BOTH, done, order, phase) for phase in Phase]
+
     assert complete(journal("1e", "2e", "1m", "2m")) == [True, True, False]
-    assert complete(journal("1e", "2e", "1m", "2m", "2c")) == [True, True, False]
-    assert complete(journal("1e", "2e", "1m", "2m", "1c")) == [True, True, True]
-    assert complete(journal("1e", "1m", "1c"), "1") == [True, True, True]
+    assert complete(journal("1e", "1m", "1c")) == [False, False, False]
+
+
+def test_how_far_phases_are_complete_is_told_of_versions_too_old_to_be_listed_too() -> None:
+    contracts = [file("003_a.contract.sql"), file("025_a.contract.sql")]
+    many = source("025", *contracts, *(file(f"{n:03}_a.sql") for n in range(1, 26)))
+    names = [str(n) for n in range(1, 26)]
+    done = [DonePhase(n, p, "a", MOMENT, 5) for n in names for p in ("Expand", "Migrate")]
+    kept = Journal(phases=[*done, DonePhase("3", "Contract", "a", MOMENT, 5)])
+    assert through(Journal(phases=done), many) == ("025", "025", "002")
+    assert through(kept, many) == ("025", "025", "024")
+
+
+def test_a_later_phase_without_files_is_complete_before_its_mark_only_where_it_is_asked_for() -> (
+    None
+):
+    two = source("2", file("1_a.sql"), file("2_b.sql"))
+    assert through(journal("1e"), two) == ("1", "1", "1")
+    assert through(journal("1e"), two, Through.EXPAND) == ("1", None, None)
 
 
 def test_a_version_is_not_contracted_while_it_has_a_trigger_that_its_contract_drops() -> None:
     only = source("1", ONE, ONE_MIGRATE)
     kept = Owned("keep_x", "s", "1", "t", "keeps", "Contract", MOMENT, "public", "t", 1)
     migrated = journal("1e", "1m")
-    assert is_complete(only, migrated, Version("1"), Phase.CONTRACT)
-    assert not is_complete(only, replace(migrated, owned=[kept]), Version("1"), Phase.CONTRACT)
-    assert is_complete(only, replace(migrated, owned=[kept]), Version("1"), Phase.MIGRATE)
+    assert through(migrated, only) == ("001", "001", "001")
+    assert through(replace(migrated, owned=[kept]), only) == ("001", "001", None)
 
 
 def test_the_newest_versions_come_first_each_with_the_phases_that_have_files() -> None:
