@@ -1,5 +1,6 @@
 """Builders for migration sources and journals as values, for tests without a database."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pgstrata.migrations.journal import AppliedFile, DonePhase, Journal, JournalStep
@@ -33,6 +34,12 @@ def source(target: str, *files: MigrationFile) -> MigrationSource:
         ),
         target=Version(target),
     )
+
+
+def with_verify(wanted: MigrationSource, *verify: MigrationFile) -> MigrationSource:
+    """Return the source, with verify files for its first version."""
+    first, *others = wanted.versions
+    return replace(wanted, versions=(replace(first, verify=verify), *others))
 
 
 def journal_of(*files: MigrationFile, phases: tuple[Phase, ...] = (Phase.EXPAND,)) -> Journal:

@@ -29,7 +29,7 @@ from pgstrata.migrations.schema_steps import CreateSchema, MarkPhases
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import MigrationSource, SourceVersion
 from pgstrata.migrations.spec import Phase
-from pgstrata.migrations.verify_step import Moment, VerifyVersion
+from pgstrata.migrations.verify_step import Moment, VerifyVersion, verification_due
 from pgstrata.migrations.versions import Version
 from pgstrata.pg.batch_statement import read_batch_statement
 
@@ -279,22 +279,14 @@ class _Planner:
 
     def _after(self, version: SourceVersion, phase: Phase) -> None:
         """What a version promises is looked at when its data is migrated, and when it is whole."""
-        moment = {Phase.MIGRATE: Moment.AFTER_MIGRATE, Phase.CONTRACT: Moment.AFTER_CONTRACT}.get(
-            phase
-        )
-        if moment is None or not version.verify or self._journal.has_adopted(version.version.key):
-            return
-        if phase is Phase.MIGRATE and self._is_contracted(version):
-            return
-        if phase is Phase.CONTRACT and not version.of_phase(phase):
-            return
-        step = VerifyVersion(version, moment, self._wanted.schema, None, self._gates(None))
-        if step.key not in self._journal.verified:
+        moment = verification_due(version, phase, self._journal)
+        if moment is not None:
             self._flush()
-            self._steps.append(step)
+            schema, gates = self._wanted.schema, self._gates(None)
+            self._steps.append(VerifyVersion(version, moment, schema, None, gates))
 
     def _is_contracted(self, version: SourceVersion) -> bool:
-        """Whether what its verify files may speak of after Migrate may be gone since."""
+        """Whether its contract has begun."""
         return self._journal.has_begun(version.version.key, Phase.CONTRACT.value)
 
     def _kept_tables(self, version: SourceVersion) -> Iterator[TableName]:

@@ -1,10 +1,12 @@
 """Projects the journal onto the status: a copy for people that can be rebuilt. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from itertools import takewhile
 
-from pgstrata.core.api_status import WorkState
+from pgstrata.core.api_status import ConditionStatus, WorkState
+from pgstrata.core.errors import PgstrataError, VerificationFailed
+from pgstrata.core.reasons import Reason
 from pgstrata.engine.owned import Owned
 from pgstrata.migrations.journal import DonePhase, Journal
 from pgstrata.migrations.schedule import Schedule
@@ -16,6 +18,7 @@ from pgstrata.migrations.spec import (
     TemporaryObject,
     VersionStatus,
 )
+from pgstrata.migrations.verify_step import verification_due
 from pgstrata.pg.script import checksum
 
 
@@ -23,6 +26,7 @@ class _Completion:
     """What the journal says of single phases, beside what is asked for."""
 
     def __init__(self, journal: Journal, order: Schedule) -> None:
+        self._journal = journal
         self._completed = journal.completed
         self._asked = frozenset((v.version.key, p) for v, p in order.phases)
         self._keeps = frozenset(owned.version for owned in journal.owned)
@@ -31,7 +35,13 @@ class _Completion:
         return (version.version.key, phase) in self._asked
 
     def has(self, version: SourceVersion, phase: Phase) -> bool:
-        """Whether a phase of one version is complete.
+        """Whether a phase of one version is carried out, and its verify files held."""
+        return self.is_carried_out(version, phase) and (
+            verification_due(version, phase, self._journal) is None
+        )
+
+    def is_carried_out(self, version: SourceVersion, phase: Phase) -> bool:
+        """Whether nothing of a phase of one version is left to be run.
 
         A later phase without files is marked in its turn, after the earlier phases of all versions;
         a version that is done with its last file does not wait for that. A contract for which there
@@ -118,9 +128,48 @@ def _temporary(owned: Owned) -> TemporaryObject:
     )
 
 
-def is_complete(source: MigrationSource, journal: Journal, order: Schedule, phase: Phase) -> bool:
-    """Whether a phase of the target, and all before it in versions and phases, are complete."""
-    return len(complete(source, journal, order, phase)) == len(source.versions)
+def conditions(
+    source: MigrationSource, journal: Journal, order: Schedule, error: PgstrataError | None = None
+) -> Iterator[tuple[str, ConditionStatus, Reason, str]]:
+    """Yield the conditions for `kubectl wait`, of the target and of all below it, as Reporter.flag
+    takes them: type, status, reason, message.
+
+    Args:
+        error: what ended the run, where anything did.
+    """
+    for type_, phase in _CONDITIONS.items():
+        text = f"{phase.value} of version {source.target} is"
+        if len(complete(source, journal, order, phase)) == len(source.versions):
+            yield type_, ConditionStatus.TRUE, Reason.SUCCEEDED, f"{text} complete"
+            continue
+        text += " not complete"
+        reason = Reason.PROGRESSING
+        if isinstance(error, VerificationFailed):
+            reason, text = error.reason, f"{text}: {error}"
+        elif (files := _awaited(source, journal, order, phase)) is not None:
+            text += f": {files} has not held yet"
+        yield type_, ConditionStatus.FALSE, reason, text
+
+
+_CONDITIONS = {
+    "Expanded": Phase.EXPAND,
+    "Migrated": Phase.MIGRATE,
+    "Contracted": Phase.CONTRACT,
+}
+
+
+def _awaited(
+    source: MigrationSource, journal: Journal, order: Schedule, phase: Phase
+) -> str | None:
+    """Return the verify files that keep a phase from being complete now, None where others do."""
+    completion = _Completion(journal, order)
+    for wanted in _through(phase):
+        for version in source.versions:
+            if not completion.is_carried_out(version, wanted):
+                return None
+            if verification_due(version, wanted, journal) is not None:
+                return ", ".join(file.file for file in version.verify)
+    return None
 
 
 def _versions(

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from pgstrata.core.api_status import ConditionStatus, WorkState
+from pgstrata.core.api_status import WorkState
 from pgstrata.core.errors import ContractPending, NotNow, PgstrataError, Suspended
 from pgstrata.core.names import LockedObject
 from pgstrata.core.outcome import Done, Outcome
@@ -45,11 +45,11 @@ from pgstrata.migrations.plan import (
     make_plan,
     pending_statements,
 )
-from pgstrata.migrations.projection import facts, is_complete
+from pgstrata.migrations.projection import conditions, facts
 from pgstrata.migrations.schedule import asked_by, schedule
 from pgstrata.migrations.settings import restore
 from pgstrata.migrations.source import MigrationSource, read_source
-from pgstrata.migrations.spec import SCHEMA_VERSION, Approval, Phase, SchemaVersionSpec
+from pgstrata.migrations.spec import SCHEMA_VERSION, Approval, SchemaVersionSpec
 from pgstrata.migrations.versions import Version
 from pgstrata.pg.session import Session
 from pgstrata.pg.target import Target
@@ -168,11 +168,8 @@ async def _carry_out(work: Exclusive, subject: _Subject, before: _Seen | None) -
             keep_up = _Projector(work, subject)
             await run(seen.plan, work, ctx, _gates(subject, seen), between=keep_up)
         except PgstrataError as error:
-            half_done = WorkState.RUNNING
-            if error.reason.situation is Situation.STALLED:
-                half_done = WorkState.FAILED
             with suppress(PgstrataError):  # the failure counts, not that it cannot be drawn
-                await _project_again(work, subject, half_done)
+                await _project_again(work, subject, error)
             if not isinstance(error, NotNow) or len(seen.plan.steps) == steps_left:
                 raise
             steps_left = len((await _look(work.session, subject)).plan.steps)
@@ -213,11 +210,11 @@ def _phase(step: Outline) -> list[str]:
 
 
 async def _project_again(
-    work: Exclusive, subject: _Subject, half_done: WorkState = WorkState.RUNNING
+    work: Exclusive, subject: _Subject, error: PgstrataError | None = None
 ) -> None:
-    """Put into the status what the steps have done."""
+    """Put into the status what the steps have done, and what ended them."""
     await restore(work, subject.spec.schema_name)
-    _project(subject, await read_journal(work.session, subject.object), half_done)
+    _project(subject, await read_journal(work.session, subject.object), error)
 
 
 def _gates(subject: _Subject, seen: _Seen) -> Gates:
@@ -349,23 +346,15 @@ def _database(resource: Resource[SchemaVersionSpec]) -> ObjectKey:
     return ObjectKey("ManagedDatabase", resource.key.namespace, resource.spec.database_ref.name)
 
 
-def _project(subject: _Subject, journal: Journal, half_done: WorkState = WorkState.RUNNING) -> None:
+def _project(subject: _Subject, journal: Journal, error: PgstrataError | None = None) -> None:
     """Put what the journal says into the status, and the conditions for `kubectl wait`."""
     source, report = subject.source, subject.ctx.report
     order = schedule(source, subject.wanted.asked, journal.completed)
+    has_failed = error is not None and error.reason.situation is Situation.STALLED
+    half_done = WorkState.FAILED if has_failed else WorkState.RUNNING
     report.know(**facts(source, journal, order, half_done))
-    for condition, phase in _CONDITIONS.items():
-        done = is_complete(source, journal, order, phase)
-        holds = ConditionStatus.TRUE if done else ConditionStatus.FALSE
-        text = f"{phase.value} of version {source.target} is {'' if done else 'not '}complete"
-        report.flag(condition, holds, Reason.SUCCEEDED if done else Reason.PROGRESSING, text)
-
-
-_CONDITIONS = {
-    "Expanded": Phase.EXPAND,
-    "Migrated": Phase.MIGRATE,
-    "Contracted": Phase.CONTRACT,
-}
+    for condition in conditions(source, journal, order, error):
+        report.flag(*condition)
 
 
 def _rest(plan: Plan) -> str:

@@ -212,20 +212,21 @@ class SchemaVersionStatus(KindStatus):
 
     current_version: VersionText | None = None
     """The highest version of which, as of all below it, Expand and Migrate are done, as far as they
-    were asked for."""
+    were asked for, and the verify files held."""
     target_version: VersionText | None = None
     """The version that is being worked towards."""
     phase: Phase | None = None
     """The phase of the target version that runs, or that was last done."""
     applied_count: Count | None = None
-    """Versions of which Expand and Migrate are done, as far as they were asked for."""
+    """How many versions currentVersion stands for: itself and those below it."""
     expanded_through: VersionText | None = None
     """The highest version of which, as of all below it, Expand is complete."""
     migrated_through: VersionText | None = None
-    """The highest version of which, as of all below it, Expand and Migrate are complete."""
+    """The highest version of which, as of all below it, Expand and Migrate are complete, and the
+    verify files held that are due then."""
     contracted_through: VersionText | None = None
-    """The highest version of which, as of all below it, all phases are complete; a contract without
-    files needs no completing."""
+    """The highest version of which, as of all below it, all phases are complete, and the verify
+    files held; a contract without files needs no completing."""
     versions: Annotated[tuple[VersionStatus, ...], First(VERSIONS_SHOWN)] | None = None
     """The newest 20 versions, newest first."""
     plan: PlanStatus | None = None

@@ -16,8 +16,10 @@ from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
 from pgstrata.engine.plan import Gate, Outline
 from pgstrata.engine.progress import Progress
+from pgstrata.migrations.journal import Journal
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import SourceVersion
+from pgstrata.migrations.spec import Phase
 from pgstrata.migrations.statement_failure import explain
 from pgstrata.pg.failures import StatementFailed
 from pgstrata.pg.script import checksum
@@ -38,6 +40,32 @@ class Moment(Enum):
     AFTER_CONTRACT = ("Contract", "after Contract")
 
 
+def verification_due(version: SourceVersion, phase: Phase, journal: Journal) -> Moment | None:
+    """Return at which moment a version's verify files must still hold for the end of a phase.
+
+    None: there are none, they held as they are, or they are not asked then. A version that was
+    adopted is not verified, and what files speak of after Migrate may be gone once its contract has
+    begun.
+    """
+    moment = _AT_THE_END.get(phase)
+    if moment is None or not version.verify or _key(version, moment) in journal.verified:
+        return None
+    key = version.version.key
+    if phase is Phase.MIGRATE:
+        is_asked = not journal.has_begun(key, Phase.CONTRACT.value)
+    else:
+        is_asked = bool(version.of_phase(phase))
+    return moment if is_asked and not journal.has_adopted(key) else None
+
+
+_AT_THE_END = {Phase.MIGRATE: Moment.AFTER_MIGRATE, Phase.CONTRACT: Moment.AFTER_CONTRACT}
+
+
+def _key(version: SourceVersion, moment: Moment) -> tuple[str, str, str]:
+    text = "\n".join(file.checksum for file in version.verify)
+    return version.version.key, moment.value[0], checksum(text)
+
+
 @dataclass(frozen=True, slots=True)
 class VerifyVersion:
     """Ask the verify files of one version."""
@@ -52,8 +80,7 @@ class VerifyVersion:
     @property
     def key(self) -> tuple[str, str, str]:
         """What is written down of it: version, phase, checksum."""
-        text = "\n".join(file.checksum for file in self.version.verify)
-        return self.version.version.key, self.moment.value[0], checksum(text)
+        return _key(self.version, self.moment)
 
     @property
     def outline(self) -> Outline:

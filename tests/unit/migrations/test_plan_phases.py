@@ -9,11 +9,10 @@ from pgstrata.migrations.journal import AppliedFile, DonePhase, Journal
 from pgstrata.migrations.observed import ObservedSchema
 from pgstrata.migrations.plan import VersionPlan, Wanted, make_plan
 from pgstrata.migrations.schedule import Asked
-from pgstrata.migrations.script_file import MigrationFile
 from pgstrata.migrations.source import MigrationSource
 from pgstrata.migrations.spec import Phase, Through
 from pgstrata.migrations.versions import Version
-from tests.testbed.migration_files import MOMENT, file, journal_of, source
+from tests.testbed.migration_files import MOMENT, file, journal_of, source, with_verify
 
 ADOPTABLE = ObservedSchema(exists=True, may_create=True, tables={}, is_empty=False)
 EXPAND, MIGRATE = file("1_a.sql"), file("1_a.migrate.sql", "UPDATE t SET b = a;")
@@ -21,12 +20,6 @@ CONTRACT = file("1_a.contract.sql", "ALTER TABLE t DROP a;")
 SECOND_CONTRACT = file("1_b.contract.sql", "DROP TABLE u;")
 VERIFY = file("1_a.verify.sql", "SELECT 1 FROM t WHERE b <> a;")
 ALL = (Phase.EXPAND, Phase.MIGRATE, Phase.CONTRACT)
-
-
-def verified(wanted: MigrationSource, *verify: MigrationFile) -> MigrationSource:
-    """The source, with verify files for its first version."""
-    first, *others = wanted.versions
-    return replace(wanted, versions=(replace(first, verify=verify), *others))
 
 
 def plan(
@@ -47,7 +40,7 @@ def ids(planned: VersionPlan) -> list[str]:
     return [step.outline.id for step in planned.steps]
 
 
-ONE = verified(source("1", EXPAND, MIGRATE, CONTRACT, SECOND_CONTRACT), VERIFY)
+ONE = with_verify(source("1", EXPAND, MIGRATE, CONTRACT, SECOND_CONTRACT), VERIFY)
 
 
 def test_a_version_is_verified_after_migrate_and_on_both_sides_of_its_contract() -> None:
@@ -77,8 +70,8 @@ def test_an_edited_verify_file_of_a_contracted_version_is_asked_for_its_new_shap
     assert ids(plan(ONE, done)) == ["1/verify/Contract"]
 
 
-def test_no_version_that_was_adopted_is_verified() -> None:
-    wanted = verified(source("2", EXPAND, CONTRACT, file("2_b.sql")), VERIFY)
+def test_no_version_that_was_adopted_is_with_verify() -> None:
+    wanted = with_verify(source("2", EXPAND, CONTRACT, file("2_b.sql")), VERIFY)
     assert ids(plan(wanted, baseline="1")) == ["baseline/1", "2/Expand/2_b.sql/1"]
     adopted = Journal(
         files=[

@@ -2,13 +2,22 @@
 
 from dataclasses import replace
 
+from pgstrata.core.errors import MigrationFailed, PgstrataError, VerificationFailed
 from pgstrata.engine.owned import Owned
 from pgstrata.migrations.journal import DonePhase, Journal
-from pgstrata.migrations.projection import facts, is_complete
+from pgstrata.migrations.projection import conditions, facts
 from pgstrata.migrations.schedule import Asked, schedule
 from pgstrata.migrations.source import MigrationSource
 from pgstrata.migrations.spec import Phase, Through
-from tests.testbed.migration_files import MOMENT, applied_part, file, source
+from pgstrata.pg.script import checksum
+from tests.testbed.migration_files import (
+    MOMENT,
+    applied_part,
+    file,
+    journal_of,
+    source,
+    with_verify,
+)
 
 ONE = file("001_a.sql")
 ONE_MIGRATE = file("001_a.migrate.sql")
@@ -59,6 +68,20 @@ def through(
     return found["expanded_through"], found["migrated_through"], found["contracted_through"]
 
 
+Told = dict[str, tuple[str, str, str]]
+
+
+def told_of(done: Journal, of: MigrationSource = BOTH, error: PgstrataError | None = None) -> Told:
+    """The conditions: status, reason and message by type."""
+    order = schedule(of, Asked(Through.MIGRATE), done.completed)
+    found = conditions(of, done, order, error)
+    return {type_: (status.value, reason.value, text) for type_, status, reason, text in found}
+
+
+def holding(told: Told) -> list[str]:
+    return [type_ for type_, (status, _, _) in told.items() if status == "True"]
+
+
 def test_a_phase_is_complete_only_with_all_versions_and_phases_below() -> None:
     assert through(journal()) == (None, None, None)
     assert through(journal("1e", "2e", "2m")) == ("002", None, None)
@@ -67,12 +90,8 @@ def test_a_phase_is_complete_only_with_all_versions_and_phases_below() -> None:
     assert through(journal("1e", "2e", "1m", "2m", "1c")) == ("002", "002", "002")
     assert through(journal("1e", "1m", "1c")) == ("001", "001", "001")
 
-    def complete(done: Journal) -> list[bool]:
-        order = schedule(BOTH, Asked(Through.MIGRATE), done.completed)
-        return [is_complete(BOTH, done, order, phase) for phase in Phase]
-
-    assert complete(journal("1e", "2e", "1m", "2m")) == [True, True, False]
-    assert complete(journal("1e", "1m", "1c")) == [False, False, False]
+    assert holding(told_of(journal("1e", "2e", "1m", "2m"))) == ["Expanded", "Migrated"]
+    assert holding(told_of(journal("1e", "1m", "1c"))) == []
 
 
 def test_how_far_phases_are_complete_is_told_of_versions_too_old_to_be_listed_too() -> None:
@@ -99,6 +118,59 @@ def test_a_version_is_not_contracted_while_it_has_a_trigger_that_its_contract_dr
     migrated = journal("1e", "1m")
     assert through(migrated, only) == ("001", "001", "001")
     assert through(replace(migrated, owned=[kept]), only) == ("001", "001", None)
+
+
+VERIFY = file("001_a.verify.sql", "SELECT 1 WHERE false;")
+VERIFIED = with_verify(BOTH, VERIFY)
+
+
+def held(done: Journal, *moments: str) -> Journal:
+    """The journal once the verify files of version 1 have held at these moments."""
+    return replace(done, verified=frozenset(("1", m, checksum(VERIFY.checksum)) for m in moments))
+
+
+def test_no_phase_is_complete_before_the_verify_files_held_that_are_due_at_its_end() -> None:
+    migrated = journal("1e", "2e", "1m", "2m")
+    assert through(migrated, VERIFIED) == ("002", None, None)
+    assert through(held(migrated, "Migrate"), VERIFIED) == ("002", "002", None)
+    contracted = held(journal("1e", "2e", "1m", "2m", "1c"), "Migrate")
+    assert through(contracted, VERIFIED) == ("002", "002", None)
+    assert through(held(contracted, "Migrate", "Contract"), VERIFIED) == ("002", "002", "002")
+    edited = with_verify(BOTH, file("001_a.verify.sql", "SELECT 2 WHERE false;"))
+    assert through(held(migrated, "Migrate"), edited) == ("002", None, None)
+
+
+def test_a_version_is_not_had_before_its_verify_files_held_unless_it_is_only_expanded() -> None:
+    migrated = journal("1e", "2e", "1m", "2m")
+    assert told(migrated, of=VERIFIED) == (None, Phase.MIGRATE, 0)
+    assert told(held(migrated, "Migrate"), of=VERIFIED)[0] == "002"
+    assert told(journal("1e", "2e"), Through.EXPAND, VERIFIED)[0] == "002"
+
+
+def test_what_a_verify_file_speaks_of_after_migrate_is_not_asked_once_the_contract_has_begun() -> (
+    None
+):
+    begun = replace(journal("1e", "2e", "1m", "2m"), files=list(journal_of(ONE_CONTRACT).files))
+    assert through(begun, VERIFIED) == ("002", "002", None)
+
+
+def test_a_condition_names_the_verify_file_that_it_waits_for_and_how_it_failed() -> None:
+    migrated = journal("1e", "2e", "1m", "2m")
+    waiting = told_of(migrated, VERIFIED)
+    assert holding(waiting) == ["Expanded"]
+    text = "Migrate of version 002 is not complete: 001_a.verify.sql has not held yet"
+    assert waiting["Migrated"] == ("False", "Progressing", text)
+
+    failed = told_of(migrated, VERIFIED, VerificationFailed("001_a.verify.sql:1:1: 2 rows"))
+    assert holding(failed) == ["Expanded"]
+    text = "of version 002 is not complete: 001_a.verify.sql:1:1: 2 rows"
+    assert failed["Migrated"] == ("False", "VerificationFailed", f"Migrate {text}")
+    assert failed["Contracted"] == ("False", "VerificationFailed", f"Contract {text}")
+
+    others = told_of(journal("1e", "2e", "1m"), VERIFIED, MigrationFailed("002_b.sql:1:1: no"))
+    assert others["Migrated"][:2] == ("False", "Progressing")
+    pending = told_of(journal("1e", "2e"), VERIFIED)
+    assert pending["Migrated"][2] == "Migrate of version 002 is not complete"
 
 
 def test_the_newest_versions_come_first_each_with_the_phases_that_have_files() -> None:
