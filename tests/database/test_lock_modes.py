@@ -58,7 +58,7 @@ def expected(case: LockCase) -> tuple[Locks, Locks]:
     """Return what the statement shall lock: relations, and indexes with their tables' allowance."""
     relations: Locks = {}
     indexes: Locks = {}
-    for lock in classify(case.statement).locks:
+    for lock in filter(lambda lock: lock.is_on_relation, classify(case.statement).locks):
         (indexes if lock.is_index else relations)[unqualified(lock)] = lock.mode
     for entry in filter(None, case.beyond.split(", ")):
         name, _, mode = entry.partition(" ")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pgstrata.core.errors import WaitingForVacuum
 from pgstrata.core.names import TableName
 from pgstrata.pg.failures import LockNotAvailable, StatementTimeout
-from pgstrata.pg.lock_modes import LockMode, TableLock
+from pgstrata.pg.lock_modes import LockMode, Reach, RelationRef, TableLock
 from pgstrata.pg.quoting import compose, quoted_relation
 from pgstrata.pg.session import Session
 from pgstrata.pg.timeouts import Limits
@@ -83,8 +83,47 @@ class LockHolder:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    position: int
+    schema: str
+    name: str
+
+
+async def reached_tables(
+    session: Session, locks: Sequence[TableLock]
+) -> dict[TableLock, tuple[TableName, ...]]:
+    """Return the tables that locks are on besides the relations they name; none: left out."""
+    wide = [lock for lock in locks if lock.reach is not Reach.ITSELF]
+    if not wide:
+        return {}
+    rows = await session.all(
+        "engine/reached_tables",
+        _Reached,
+        names=[quoted_relation(lock.table) for lock in wide],
+        reaches=[lock.reach.name for lock in wide],
+    )
+    found: dict[TableLock, tuple[TableName, ...]] = {}
+    for row in rows:
+        lock = wide[row.position - 1]
+        found[lock] = (*found.get(lock, ()), TableName(row.schema, row.name))
+    return found
+
+
 async def resolve_locks(session: Session, locks: Sequence[TableLock]) -> list[LockTarget]:
-    """Return the tables that exist now of those named, in the order in which they are locked."""
+    """Return the tables that exist now of those named, in the order in which they are locked.
+
+    LOCK TABLE takes children along and an index stands for its table; the tables of a type are
+    looked up.
+    """
+    types = [lock for lock in locks if not lock.is_on_relation]
+    reached = await reached_tables(session, types)
+    locks = [lock for lock in locks if lock.is_on_relation]
+    locks += [
+        TableLock(RelationRef(table.schema, table.name), lock.mode)
+        for lock, tables in reached.items()
+        for table in tables
+    ]
     if not locks:
         return []
     return await session.all(

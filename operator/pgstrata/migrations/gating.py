@@ -72,8 +72,8 @@ def _is_gated(statement: FileStatement, file: MigrationFile, observed: ObservedS
         return True
     if not stops_writers(statement) or observed.is_proven(file, statement):
         return False
-    locked = (lock.table for lock in statement.what.locks if lock.mode.stops_writers)
-    return any(observed.sizes.get(table, 0) > LARGE_BYTES for table in locked)
+    locked = (lock for lock in statement.what.locks if lock.mode.stops_writers)
+    return any(observed.bytes_of(lock) > LARGE_BYTES for lock in locked)
 
 
 def _may_be_gated(statement: FileStatement) -> bool:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 
 from pgstrata.core.errors import AccessDenied, MigrationFailed
 from pgstrata.core.names import TableName
+from pgstrata.engine.table_locks import reached_tables
 from pgstrata.migrations.backfill.check import Notes
 from pgstrata.migrations.gating import stops_writers
 from pgstrata.migrations.not_null import proven_not_null
-from pgstrata.migrations.observed import ObservedSchema, ObservedTable
+from pgstrata.migrations.observed import ObservedSchema, ObservedTable, Reached
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import MigrationSource
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
-from pgstrata.pg.lock_modes import LockMode, RelationRef
+from pgstrata.pg.lock_modes import LockMode, Reach, RelationRef
 from pgstrata.pg.quoting import quoted, quoted_relation
 from pgstrata.pg.session import Session
 
@@ -76,7 +77,7 @@ async def observe_schema(
     """
     rights = await session.one("migrations/schema_rights", _Rights, schema=schema)
     refs = sorted(
-        {lock.table for s in _statements(source) for lock in s.what.locks},
+        {lock.table for s in _statements(source) for lock in s.what.locks if lock.is_on_relation},
         key=lambda ref: (ref.schema or "", ref.name),
     )
     rows = await session.all(
@@ -86,12 +87,14 @@ async def observe_schema(
         refs[row.position - 1]: ObservedTable(TableName(row.schema, row.name), row.owns, row.owner)
         for row in rows
     }
+    sizes, reached = await _sizes(session, source, tables)
     return ObservedSchema(
         exists=rights.schema_exists,
         may_create=rights.may_create and rights.may_use,
         tables=tables,
         is_empty=rights.is_empty,
-        sizes=await _sizes(session, source, tables),
+        sizes=sizes,
+        reached=reached,
         proven=await proven_not_null(session, pending),
         notes=notes,
     )
@@ -99,20 +102,31 @@ async def observe_schema(
 
 async def _sizes(
     session: Session, source: MigrationSource, tables: Mapping[RelationRef, ObservedTable]
-) -> Mapping[RelationRef, int]:
-    """Return the bytes of tables that a statement goes over while writers wait.
+) -> tuple[Mapping[RelationRef, int], Mapping[tuple[RelationRef, Reach], Reached]]:
+    """Return the bytes of tables that a statement goes over while writers wait, and what locks
+    reach, with its bytes.
 
     Where a lock keeps the size from being read, the statistics must do: a look must not wait for a
     stopped run that has the table locked, or nobody would come to end it.
     """
-    wanted = {
-        lock.table
-        for statement in _statements(source)
-        if stops_writers(statement)
-        for lock in statement.what.locks
-        if lock.table in tables
-    }
-    names = {quoted(t.name.schema, t.name.name): r for r in wanted if (t := tables[r])}
+    locks = {lock for statement in _statements(source) for lock in statement.what.locks}
+    reached = await reached_tables(session, sorted(locks, key=str))
+    gone_over = {k for s in _statements(source) if stops_writers(s) for k in s.what.locks}
+    names = {k.table: tables[k.table].name for k in gone_over if k.table in tables}
+    found = await _bytes_of(
+        session, {*names.values(), *(t for k in gone_over for t in reached.get(k, ()))}
+    )
+    return (
+        {ref: found.get(name, 0) for ref, name in names.items()},
+        {
+            (lock.table, lock.reach): Reached(beside, sum(found.get(table, 0) for table in beside))
+            for lock, beside in reached.items()
+        },
+    )
+
+
+async def _bytes_of(session: Session, tables: Iterable[TableName]) -> Mapping[TableName, int]:
+    names = {quoted(table.schema, table.name): table for table in tables}
     if not names:
         return {}
     try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pgstrata.core.names import TableName
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
-from pgstrata.pg.lock_modes import RelationRef
+from pgstrata.pg.lock_modes import Reach, RelationRef, TableLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,15 @@ class ObservedTable:
     owns: bool
     """Whether our role is a member of its owner."""
     owner: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The tables that a lock is on besides the relation that it names."""
+
+    tables: tuple[TableName, ...]
+    bytes: int = 0
+    """Of all of them, where it matters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +49,23 @@ class ObservedSchema:
     """Whether there is no relation in the schema."""
     sizes: Mapping[RelationRef, int] = field(default_factory=dict)
     """Bytes of the tables of which it matters."""
+    reached: Mapping[tuple[RelationRef, Reach], Reached] = field(default_factory=dict)
+    """What locks are on besides what they name."""
     proven: frozenset[tuple[str, int]] = frozenset()
     """Statements that set NOT NULL without a scan, by file and index."""
     notes: Mapping[tuple[str, int], BackfillNote] = field(default_factory=dict)
     """What is known of backfills, by file and index of the statement."""
+
+    def reached_by(self, lock: TableLock) -> tuple[TableName, ...]:
+        """The tables that a lock is on besides the relation that it names."""
+        found = self.reached.get((lock.table, lock.reach))
+        return () if found is None else found.tables
+
+    def bytes_of(self, lock: TableLock) -> int:
+        """The size of all that a lock is on, as far as it matters."""
+        found = self.reached.get((lock.table, lock.reach))
+        beside = 0 if found is None else found.bytes
+        return (self.sizes.get(lock.table, 0) if lock.is_on_relation else 0) + beside
 
     def is_proven(self, file: MigrationFile, statement: FileStatement) -> bool:
         """Whether a statement sets NOT NULL without a scan."""

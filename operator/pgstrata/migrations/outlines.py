@@ -12,7 +12,7 @@ from pgstrata.migrations.groups import Group, GroupKind
 from pgstrata.migrations.journal import Entry
 from pgstrata.migrations.observed import ObservedSchema
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
-from pgstrata.pg.lock_modes import RelationRef
+from pgstrata.pg.lock_modes import RelationRef, TableLock
 
 _TITLE_LENGTH = 100
 _SECRET = re.compile(r"\bpassword\b", re.IGNORECASE)
@@ -24,8 +24,7 @@ _REASONS = {
 
 def outline_of(group: Group, entry: Entry, observed: ObservedSchema, schema: str) -> Outline:
     """Return the outline of a group, without its gates."""
-    locks = [(table_name(lock.table, observed, schema), lock.mode) for lock in group.locks]
-    tables = tuple(sorted({table for table, _ in locks}))
+    tables = tuple(sorted({t for k in group.locks for t in _tables_of(k, observed, schema)}))
     hazards = [
         hazard
         for statement in group.statements
@@ -41,12 +40,17 @@ def outline_of(group: Group, entry: Entry, observed: ObservedSchema, schema: str
         title=entry.title,
         statements=tuple(s.text for s in group.statements),
         tables=tables,
-        lock=max(mode for _, mode in locks).sql if locks else None,
+        lock=max(lock.mode for lock in group.locks).sql if group.locks else None,
         hazards=tuple(dict.fromkeys(hazards)),
         reason=_REASONS.get(group.kind, Reason.PROGRESSING),
         work=work,
         work_tables=tables if work is not None else (),
     )
+
+
+def _tables_of(lock: TableLock, observed: ObservedSchema, schema: str) -> tuple[TableName, ...]:
+    named = (table_name(lock.table, observed, schema),) if lock.is_on_relation else ()
+    return (*named, *observed.reached_by(lock))
 
 
 def title_of(file: MigrationFile, group: Group) -> str:

@@ -2,7 +2,8 @@
 
 Pure; called by classify.py. The modes of the subcommands are lock_modes.py's; here is what
 depends on more than a subcommand's name: constraints, defaults, partitions, storage parameters.
-Partitions and children, to which most subcommands descend, are not named and so not returned.
+Partitions and children, to which most subcommands descend, are not named and so not returned: a
+lock's reach says that there may be some.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from pgstrata.pg.classification import Effects, sum_effects
 from pgstrata.pg.lock_modes import (
     STORAGE_PARAMETERS_WITHOUT_STRONG_LOCK,
     LockMode,
+    Reach,
     RelationRef,
     TableLock,
     subcommand,
@@ -41,14 +43,39 @@ def alter_table_effects(statement: Any) -> Effects:
     table = relation_ref(statement.relation)
     object_type = enum_name(statement, "objtype")
     if object_type == "OBJECT_TYPE":
-        drops = any(
-            enum_name(c.alter_table_cmd, "subtype") == "AT_DropColumn" for c in statement.cmds
-        )
-        return Effects(is_destructive=drops)
+        return sum_effects(_attribute(table, node.alter_table_cmd) for node in statement.cmds)
     if object_type == "OBJECT_SEQUENCE":
         return Effects()
     is_index = object_type == "OBJECT_INDEX"
-    return sum_effects(_command(table, is_index, node.alter_table_cmd) for node in statement.cmds)
+    effects = sum_effects(_command(table, is_index, c.alter_table_cmd) for c in statement.cmds)
+    if statement.relation.inh and any(_descends(c.alter_table_cmd) for c in statement.cmds):
+        own = TableLock(table, LockMode.ACCESS_SHARE, is_index, Reach.CHILDREN)
+        effects += Effects((own,))
+    return effects
+
+
+def _descends(command: Any) -> bool:
+    """Whether it goes over inheritance children where it goes over the table."""
+    name = enum_name(command, "subtype")
+    if name == "AT_AddConstraint":
+        kind = enum_name(getattr(command, "def").constraint, "contype")
+        return kind in {"CONSTR_CHECK", "CONSTR_NOTNULL", "CONSTR_PRIMARY"}
+    known = subcommand(name)
+    return known.descends and (known.rewrites or known.scans or name == "AT_AddColumn")
+
+
+def _attribute(composite: RelationRef, command: Any) -> Effects:
+    """ALTER TYPE: with CASCADE it does to tables made of the type (OF) what it does to the type."""
+    name = enum_name(command, "subtype")
+    drops = name == "AT_DropColumn"
+    if enum_name(command, "behavior") != "DROP_CASCADE":
+        return Effects(is_destructive=drops)
+    lock = TableLock(composite, LockMode.ACCESS_EXCLUSIVE, reach=Reach.TYPE)
+    rewrites = name == "AT_AlterColumnType"
+    hazard = "rewrites the tables that are made of the type under ACCESS EXCLUSIVE"
+    return Effects(
+        (lock,), is_destructive=drops, rewrites=rewrites, hazards=(hazard,) if rewrites else ()
+    )
 
 
 def _command(table: RelationRef, is_index: bool, command: Any) -> Effects:

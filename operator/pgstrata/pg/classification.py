@@ -101,9 +101,9 @@ class Classification:
     locks: tuple[TableLock, ...] = ()
     """The strongest lock on each relation that the text names and that exists before it.
 
-    Sorted by schema and name. Locks on what is not named (partitions, children, referenced tables
-    of existing foreign keys, the tables below a view) are for the caller to find; where they are
-    known to occur a hazard says so.
+    Sorted by schema and name. Locks on what is not named (partitions, referenced tables of existing
+    foreign keys, the tables below a view) are for the caller to find, as is what a lock's reach
+    stands for; where they are known to occur a hazard says so.
     """
     creates: tuple[RelationRef, ...] = ()
     """Tables, views and indexes that exist only since this statement; none for IF NOT EXISTS."""

@@ -68,6 +68,22 @@ class RelationRef:
         return self.name if self.schema is None else f"{self.schema}.{self.name}"
 
 
+class Reach(IntEnum):
+    """Which tables a lock is on besides the relation that the statement names.
+
+    The catalog says which those are: see sql/engine/reached_tables.sql. A partitioned table stands
+    for its partitions everywhere.
+    """
+
+    ITSELF = 0
+    CHILDREN = 1
+    """Its inheritance children too, to any depth."""
+    TABLE = 2
+    """Of an index: its table, which is read to build it anew."""
+    TYPE = 3
+    """The name is a type's: every table with a column of that domain, or made of that type."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableLock:
     """One lock that a statement takes on a relation that exists before it."""
@@ -76,31 +92,45 @@ class TableLock:
     mode: LockMode
     is_index: bool = False
     """`table` is an index: whoever takes locks up front takes the mode on the index's own table."""
+    reach: Reach = Reach.ITSELF
+
+    @property
+    def is_on_relation(self) -> bool:
+        """Whether `table` is a relation's name, and not a type's."""
+        return self.reach is not Reach.TYPE
 
 
 def strongest_locks(locks: Iterable[TableLock]) -> tuple[TableLock, ...]:
     """Return one lock per relation, the strongest, in order of schema and name."""
-    best: dict[tuple[str, str, bool], TableLock] = {}
+    best: dict[tuple[str, str, bool, bool], TableLock] = {}
     for lock in locks:
-        key = (lock.table.schema or "", lock.table.name, lock.is_index)
+        key = (lock.table.schema or "", lock.table.name, lock.is_index, lock.is_on_relation)
         known = best.get(key, lock)
-        best[key] = replace(lock, mode=lock.mode.joined(known.mode))
+        reach = max(lock.reach, known.reach)
+        best[key] = replace(lock, mode=lock.mode.joined(known.mode), reach=reach)
     return tuple(best[key] for key in sorted(best))
 
 
 @dataclass(frozen=True, slots=True)
 class Subcommand:
-    """What one subcommand of ALTER TABLE does to its table, as far as its name alone tells."""
+    """What one subcommand of ALTER TABLE does to its table, as far as its name alone tells.
+
+    What goes over the table by constraints and columns goes over inheritance children as well; what
+    is about its storage does not.
+    """
 
     mode: LockMode = LockMode.ACCESS_EXCLUSIVE
     rewrites: bool = False
     scans: bool = False
     hazard: str | None = None
+    descends: bool = True
 
 
 _WEAK = Subcommand(LockMode.SHARE_UPDATE_EXCLUSIVE)
 _TRIGGER = Subcommand(LockMode.SHARE_ROW_EXCLUSIVE)
-_COPIES = Subcommand(rewrites=True, hazard="copies the whole table under ACCESS EXCLUSIVE")
+_COPIES = Subcommand(
+    rewrites=True, hazard="copies the whole table under ACCESS EXCLUSIVE", descends=False
+)
 _MAY_BE_FOREIGN_KEY = Subcommand(
     hazard="if a foreign key goes, ACCESS EXCLUSIVE on the table that it refers to as well"
 )
@@ -112,7 +142,7 @@ _SUBCOMMANDS: Mapping[str, Subcommand] = MappingProxyType(
             hazard="rewrites the table and its indexes under ACCESS EXCLUSIVE, "
             "unless the new type is binary compatible with the old",
         ),
-        "AT_SetExpression": _COPIES,
+        "AT_SetExpression": replace(_COPIES, descends=True),
         "AT_SetLogged": _COPIES,
         "AT_SetUnLogged": _COPIES,
         "AT_SetAccessMethod": _COPIES,

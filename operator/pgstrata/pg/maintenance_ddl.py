@@ -4,10 +4,11 @@ Pure; called by classify.py alone. What may not run in a transaction is what cal
 PreventInTransactionBlock() in PostgreSQL's source.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from pgstrata.pg.classification import Classification, StatementKind
-from pgstrata.pg.lock_modes import LockMode, strongest_locks
+from pgstrata.pg.lock_modes import LockMode, Reach, strongest_locks
 from pgstrata.pg.relation_ddl import LOCKS_UNKNOWN, STRONG, WEAK, flag, lock
 from pgstrata.pg.syntax import enum_name
 
@@ -54,10 +55,11 @@ def reindex(statement: Any) -> Classification:
     is_index = target == "REINDEX_OBJECT_INDEX"
     blocking = STRONG if is_index else LockMode.SHARE
     mode = WEAK if is_concurrent else blocking
+    own = lock(statement.relation, mode, is_index=is_index)
     return Classification(
         kind,
         is_transactional=False,
-        locks=(lock(statement.relation, mode, is_index=is_index),),
+        locks=(replace(own, reach=Reach.TABLE) if is_index else own,),
         scans=True,
         hazards=() if is_concurrent else (_INDEXES_TOO,),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from pgstrata.pg.alter_table import alter_table_effects, create_table_effects
 from pgstrata.pg.classification import Classification, Effects, IndexBuild, StatementKind
-from pgstrata.pg.lock_modes import LockMode, RelationRef, TableLock, strongest_locks
+from pgstrata.pg.lock_modes import LockMode, Reach, RelationRef, TableLock, strongest_locks
 from pgstrata.pg.query_effects import query_effects, relation_ref
 from pgstrata.pg.syntax import enum_name
 
@@ -21,6 +21,8 @@ LOCKS_UNKNOWN = "locks not known"
 
 _RELATIONS = frozenset(["TABLE", "VIEW", "MATVIEW", "FOREIGN_TABLE", "INDEX"])
 _OF_A_TABLE = frozenset(["TRIGGER", "POLICY", "RULE"])
+_CHECKS_A_DOMAIN = frozenset(["O", "V"])
+"""ALTER DOMAIN ... SET NOT NULL, ... VALIDATE CONSTRAINT."""
 _HOLD_DATA = frozenset(
     ["TABLE", "MATVIEW", "FOREIGN_TABLE", "SCHEMA", "TYPE", "DOMAIN", "SEQUENCE", "EXTENSION"]
 )
@@ -84,6 +86,9 @@ def rename(statement: Any) -> Classification:
     if not statement.HasField("relation"):
         return Classification(StatementKind.DDL)
     kind = enum_name(statement, "rename_type")
+    if kind == "OBJECT_ATTRIBUTE" and enum_name(statement, "behavior") == "DROP_CASCADE":
+        typed = TableLock(relation_ref(statement.relation), STRONG, reach=Reach.TYPE)
+        return Classification(StatementKind.DDL, locks=(typed,))
     if kind in {"OBJECT_SEQUENCE", "OBJECT_ATTRIBUTE"}:
         return Classification(StatementKind.DDL)
     is_index = kind == "OBJECT_INDEX"
@@ -294,9 +299,14 @@ def create_function(statement: Any) -> Classification:
     return as_classification(query_effects(statement.sql_body))
 
 
-def alter_domain(_statement: Any) -> Classification:
-    hazard = f"{LOCKS_UNKNOWN}: reads every table with a column of this domain"
-    return Classification(StatementKind.DDL, hazards=(hazard,))
+def alter_domain(statement: Any) -> Classification:
+    """ALTER DOMAIN: what adds or validates a constraint reads the tables of the domain."""
+    is_added = statement.subtype == "C" and not getattr(statement, "def").constraint.skip_validation
+    if not is_added and statement.subtype not in _CHECKS_A_DOMAIN:
+        return Classification(StatementKind.DDL)
+    locks = (TableLock(named(statement.type_name), LockMode.SHARE, reach=Reach.TYPE),)
+    hazard = "scans every table with a column of this domain while their writers wait"
+    return Classification(StatementKind.DDL, locks=locks, scans=True, hazards=(hazard,))
 
 
 def add_enum_value(statement: Any) -> Classification:

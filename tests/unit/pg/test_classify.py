@@ -22,7 +22,9 @@ K = StatementKind
 
 def printed(known: Classification) -> str:
     return ", ".join(
-        f"{'index ' * lock.is_index}{lock.table} {lock.mode.sql}" for lock in known.locks
+        f"{'index ' * lock.is_index}{'type ' * (not lock.is_on_relation)}{lock.table} "
+        f"{lock.mode.sql}"
+        for lock in known.locks
     )
 
 
