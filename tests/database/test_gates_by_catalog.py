@@ -80,6 +80,8 @@ def last_gates(
 
 
 GATED = [
+    "ALTER TABLE big ADD PRIMARY KEY USING INDEX big_id",
+    "CREATE UNIQUE INDEX CONCURRENTLY i ON big (id); ALTER TABLE big ADD PRIMARY KEY USING INDEX i",
     "REINDEX INDEX big_id",
     "ALTER TABLE par ALTER id TYPE bigint",
     "ALTER TABLE par ALTER id SET NOT NULL",
@@ -91,6 +93,10 @@ GATED = [
     "ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint CASCADE",
 ]
 FREE = [
+    "ALTER TABLE big ADD PRIMARY KEY USING INDEX big_x",
+    "ALTER TABLE big ADD CONSTRAINT c CHECK (id IS NOT NULL) NOT VALID; "
+    "ALTER TABLE big VALIDATE CONSTRAINT c; CREATE UNIQUE INDEX CONCURRENTLY i ON big (x, id); "
+    "ALTER TABLE big ADD PRIMARY KEY USING INDEX i",
     "REINDEX INDEX CONCURRENTLY big_id",
     "ALTER INDEX big_id SET TABLESPACE pg_default",
     "ALTER TABLE ONLY par ADD CHECK (id > 0) NO INHERIT",
@@ -112,6 +118,32 @@ def test_what_the_catalog_shows_to_spare_the_table_is_not_gated(
     pgstrata: CommandLine, large: Database
 ) -> None:
     assert last_gates(pgstrata, large, FREE) == dict.fromkeys(FREE)
+
+
+SET_X = "BEGIN; ALTER TABLE big ALTER x SET NOT NULL; COMMIT"
+SET_N = SET_X.replace("ALTER x", "ALTER n")
+PROVE_N = (
+    "ALTER TABLE big ADD CONSTRAINT c CHECK (n IS NOT NULL) NOT VALID; "
+    "ALTER TABLE big VALIDATE CONSTRAINT c"
+)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"ALTER TABLE big DROP CONSTRAINT x_is_there; {SET_X}",
+        f"ALTER TABLE big RENAME x TO was; ALTER TABLE big RENAME n TO x; {SET_X}",
+        f"ALTER TABLE big DROP x; ALTER TABLE big ADD x int; {SET_X}",
+        f"SET search_path = elsewhere, public; {PROVE_N}; SET search_path = public; {SET_N}",
+    ],
+)
+def test_a_proof_ends_with_the_names_that_it_was_given_in(
+    pgstrata: CommandLine, large: Database, sql: str
+) -> None:
+    [steps] = planned(pgstrata, large, sql)
+    assert steps[-1]["gate"] == "Approval"
+    first, second = planned(pgstrata, large, SET_X, f"{PROVE_N}; {SET_N}")
+    assert (first[-1]["gate"], second[-1]["gate"]) == (None, None)
 
 
 REACHED = {

@@ -150,11 +150,16 @@ def test_a_server_rewrites_and_scans_as_the_text_tells(
 ) -> None:
     skip_before(case.since, postgres_major)
     with tables.connect() as session:
-        [both] = session.execute("select array['t'::regclass::oid, 'w'::regclass]").fetchone() or []
+        [all_] = (
+            session.execute(
+                "select array['t'::regclass::oid, 'w'::regclass, 'keyed'::regclass]"
+            ).fetchone()
+            or []
+        )
         session.execute("begin")
-        before = session.execute(FILES_AND_SCANS, (both,)).fetchall()
+        before = session.execute(FILES_AND_SCANS, (all_,)).fetchall()
         session.execute(case.statement.encode())
-        after = session.execute(FILES_AND_SCANS, (both,)).fetchall()
+        after = session.execute(FILES_AND_SCANS, (all_,)).fetchall()
         session.execute("rollback")
     is_rewritten = [file for file, _ in before] != [file for file, _ in after]
     is_scanned = [scans for _, scans in before] != [scans for _, scans in after]

@@ -150,6 +150,13 @@ def _column_constraints(table: RelationRef, column: Any) -> Iterator[Effects]:
 
 
 _SCANS_FOR_INDEX = Effects(scans=True, hazards=("builds an index under ACCESS EXCLUSIVE",))
+_SCANS_FOR_NOT_NULL = Effects(
+    scans=True,
+    hazards=(
+        "scans the table under ACCESS EXCLUSIVE, unless each column of the key is NOT NULL or a "
+        "valid CHECK (column IS NOT NULL) stands on it",
+    ),
+)
 _SCANS_FOR_CHECK = Effects(scans=True, hazards=("scans the table under ACCESS EXCLUSIVE",))
 
 
@@ -177,6 +184,8 @@ def _add_constraint(table: RelationRef, constraint: Any) -> Effects:
         case "CONSTR_FOREIGN":
             own = Effects((TableLock(table, LockMode.SHARE_ROW_EXCLUSIVE),))
             return own + _foreign_key(table, constraint, scans=is_checked)
+        case "CONSTR_PRIMARY" if constraint.indexname:
+            return strong + _SCANS_FOR_NOT_NULL
         case "CONSTR_UNIQUE" | "CONSTR_PRIMARY" | "CONSTR_EXCLUSION":
             return strong if constraint.indexname else strong + _SCANS_FOR_INDEX
     return strong + _SCANS_FOR_CHECK if is_checked else strong

@@ -1,7 +1,8 @@
 """SET NOT NULL without a scan: finds the columns, and the CHECKs that prove them, in statements.
 
-PostgreSQL skips the scan where a valid CHECK (column IS NOT NULL) stands on the table. Pure; called
-by migrations/not_null.py, which knows what is valid already and what comes before.
+PostgreSQL skips the scan where a valid CHECK (column IS NOT NULL) stands on the table; a primary
+key that takes an index over sets NOT NULL for the index's columns. Pure; called by
+migrations/not_null.py, which knows what is valid already and what comes before.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from pgstrata.pg.syntax import SyntaxProblem, enum_name, parse_statement
 
 Column = tuple[RelationRef, str]
 Constraint = tuple[RelationRef, str]
+Index = tuple[RelationRef, str]
+"""An index by its table, in whose schema it is, and its name."""
+_UNDOES = frozenset({"AT_DropColumn", "AT_DropNotNull"})
+_RENAMED = frozenset({"OBJECT_TABLE", "OBJECT_COLUMN", "OBJECT_TABCONSTRAINT"})
 
 
 def not_null_columns(text: str) -> tuple[Column, ...]:
@@ -20,6 +25,42 @@ def not_null_columns(text: str) -> tuple[Column, ...]:
     commands = list(_commands(text))
     found = [(t, c.name) for t, c in commands if enum_name(c, "subtype") == "AT_SetNotNull"]
     return tuple(found) if len(found) == len(commands) else ()
+
+
+def key_index(text: str) -> Index | None:
+    """Return the index that a primary key takes over; None where the statement does more."""
+    commands = list(_commands(text))
+    if len(commands) != 1 or enum_name(commands[0][1], "subtype") != "AT_AddConstraint":
+        return None
+    table, command = commands[0]
+    constraint = getattr(command, "def").constraint
+    is_key = enum_name(constraint, "contype") == "CONSTR_PRIMARY"
+    return (table, constraint.indexname) if is_key and constraint.indexname else None
+
+
+def made_index(text: str) -> tuple[Index, tuple[str, ...]] | None:
+    """Return the index that a statement makes, with its columns; None where it has expressions."""
+    parsed = _parsed(text)
+    if parsed is None or parsed.kind != "index_stmt":
+        return None
+    columns = tuple(part.index_elem.name for part in parsed.node.index_params)
+    index = (relation_ref(parsed.node.relation), parsed.node.idxname)
+    return (index, columns) if all(columns) else None
+
+
+def moved(text: str) -> tuple[RelationRef, ...]:
+    """Return the tables of which a name means another column afterwards, or may hold NULL again."""
+    parsed = _parsed(text)
+    if parsed is None:
+        return ()
+    node = parsed.node
+    if parsed.kind == "rename_stmt" and enum_name(node, "rename_type") in _RENAMED:
+        table = relation_ref(node.relation)
+        return (table, RelationRef(table.schema, node.newname))
+    if parsed.kind == "alter_object_schema_stmt" and node.HasField("relation"):
+        table = relation_ref(node.relation)
+        return (table, RelationRef(node.newschema, table.name))
+    return tuple({t for t, c in _commands(text) if enum_name(c, "subtype") in _UNDOES})
 
 
 def added_proofs(text: str) -> dict[Constraint, str]:
@@ -30,7 +71,8 @@ def added_proofs(text: str) -> dict[Constraint, str]:
             continue
         constraint = getattr(command, "def").constraint
         column = _is_not_null(constraint.raw_expr)
-        if enum_name(constraint, "contype") == "CONSTR_CHECK" and column is not None:
+        is_check = enum_name(constraint, "contype") == "CONSTR_CHECK"
+        if is_check and column is not None and not constraint.is_no_inherit:
             found[table, constraint.conname] = column
     return found
 
@@ -54,13 +96,17 @@ def dropped(text: str) -> tuple[Constraint, ...]:
 
 
 def _commands(text: str) -> Iterator[tuple[RelationRef, Any]]:
-    try:
-        parsed = parse_statement(text)
-    except SyntaxProblem:
-        return
-    if parsed.kind == "alter_table_stmt":
+    parsed = _parsed(text)
+    if parsed is not None and parsed.kind == "alter_table_stmt":
         table = relation_ref(parsed.node.relation)
         yield from ((table, node.alter_table_cmd) for node in parsed.node.cmds)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return parse_statement(text)
+    except SyntaxProblem:
+        return None
 
 
 def _is_not_null(expression: Any) -> str | None:

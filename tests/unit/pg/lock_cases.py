@@ -376,6 +376,8 @@ WORK = [
     WorkCase("ALTER TABLE t ADD FOREIGN KEY (n) REFERENCES ref NOT VALID"),
     WorkCase("ALTER TABLE t ADD UNIQUE (id, n)", scans=True),
     WorkCase("ALTER TABLE t ADD UNIQUE USING INDEX t_n"),
+    WorkCase("ALTER TABLE keyed ADD PRIMARY KEY USING INDEX keyed_a", scans=True),
+    WorkCase("ALTER TABLE keyed ADD PRIMARY KEY USING INDEX keyed_k", scans=True, is_certain=False),
     WorkCase("ALTER TABLE t VALIDATE CONSTRAINT a_pos", scans=True),
     WorkCase("ALTER TABLE t VALIDATE CONSTRAINT t_ref", scans=True),
     WorkCase("ALTER TABLE t DROP COLUMN b"),
@@ -395,6 +397,10 @@ create function unsteady() returns int language plpgsql volatile as 'begin retur
 alter table t add column vc varchar(9), add column k int default 1,
     add constraint k_set check (k is not null);
 create table w (id int primary key);
+create table keyed (a int, k int constraint there check (k is not null));
+create unique index keyed_a on keyed (a);
+create unique index keyed_k on keyed (k);
+insert into keyed values (1, 1);
 insert into ref values (1), (7);
 insert into u values (7);
 insert into t (id, a, b, n) values (1, 1, 'x', 7);
