@@ -25,6 +25,7 @@ create domain age as int;
 create domain older as age;
 create domain positive as int check (value > 0);
 create domain plain as int;
+create domain unused as int;
 create domain above as positive;
 create type pair as (a int, b text);
 create type mood as enum ('good');
@@ -87,6 +88,11 @@ GATED = [
     "ALTER TABLE par ALTER id SET NOT NULL",
     "ALTER TABLE par ADD CHECK (id > 0)",
     "ALTER TABLE par ADD c int DEFAULT random()",
+    "ALTER TABLE big ADD c positive",
+    "ALTER TABLE par ADD c positive DEFAULT 1",
+    "ALTER TABLE big ADD c public.above",
+    "CREATE DOMAIN fresh AS int NOT NULL DEFAULT 1; ALTER TABLE big ADD c fresh",
+    "ALTER DOMAIN plain ADD CHECK (value > 0) NOT VALID; ALTER TABLE big ADD c plain",
     "ALTER DOMAIN age ADD CHECK (value > 0)",
     "ALTER DOMAIN older SET NOT NULL",
     "ALTER DOMAIN age VALIDATE CONSTRAINT c",
@@ -101,9 +107,13 @@ FREE = [
     "ALTER INDEX big_id SET TABLESPACE pg_default",
     "ALTER TABLE ONLY par ADD CHECK (id > 0) NO INHERIT",
     "CREATE INDEX ON par (id)",
+    "ALTER TABLE big ADD c plain DEFAULT 1",
+    "ALTER TABLE big ADD c positive[]",
+    "ALTER TABLE big ADD c mood DEFAULT 'good'",
+    "CREATE DOMAIN loose AS int; ALTER TABLE big ADD c loose",
     "ALTER DOMAIN age ADD CHECK (value > 0) NOT VALID",
     "ALTER DOMAIN age SET DEFAULT 1",
-    "ALTER DOMAIN plain ADD CHECK (value > 0)",
+    "ALTER DOMAIN unused ADD CHECK (value > 0)",
     "ALTER TYPE pair ADD ATTRIBUTE c int CASCADE",
 ]
 

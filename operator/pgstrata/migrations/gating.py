@@ -52,7 +52,7 @@ def work_of(group: Group, file: MigrationFile, observed: ObservedSchema) -> Work
     if group.kind is GroupKind.BACKFILL:
         return None
     kinds = {s.what.kind for s in group.statements}
-    if any(s.what.rewrites for s in group.statements) or kinds & _REWRITING:
+    if any(map(observed.rewrites, group.statements)) or kinds & _REWRITING:
         return Work.REWRITE
     if kinds & _INDEXING:
         return Work.BUILD_INDEX
@@ -60,24 +60,27 @@ def work_of(group: Group, file: MigrationFile, observed: ObservedSchema) -> Work
     return Work.SCAN if scans else None
 
 
-def stops_writers(statement: FileStatement) -> bool:
-    """Whether it goes over a whole table under a lock that writers wait for."""
+def may_stop_writers(statement: FileStatement) -> bool:
+    """Whether it goes over a whole table under a lock that writers wait for, or may do so: what
+    the catalog decides is not looked at, since the hash must not depend on it.
+    """
     what = statement.what
-    goes_over = what.rewrites or what.scans
-    return goes_over and any(lock.mode.stops_writers for lock in what.locks)
+    goes_over = what.rewrites or what.scans or what.added_types
+    return bool(goes_over) and any(lock.mode.stops_writers for lock in what.locks)
 
 
 def _is_gated(statement: FileStatement, file: MigrationFile, observed: ObservedSchema) -> bool:
     if statement.what.is_destructive:
         return True
-    if not stops_writers(statement) or observed.is_proven(file, statement):
+    goes_over = observed.rewrites(statement) or statement.what.scans
+    if not goes_over or observed.is_proven(file, statement):
         return False
     locked = (lock for lock in statement.what.locks if lock.mode.stops_writers)
     return any(observed.bytes_of(lock) > LARGE_BYTES for lock in locked)
 
 
 def _may_be_gated(statement: FileStatement) -> bool:
-    return statement.what.is_destructive or stops_writers(statement)
+    return statement.what.is_destructive or may_stop_writers(statement)
 
 
 def _parts(version: SourceVersion, phase: Phase) -> Iterator[str]:

@@ -116,23 +116,18 @@ class _Reader:
 
     def _is_moved(self, table: RelationRef) -> bool:
         is_elsewhere = self.has_other_path and table.schema is None
-        return is_elsewhere or any(_may_be_same(table, other) for other in self.moved)
+        return is_elsewhere or any(table.may_be(other) for other in self.moved)
 
     def _forget(self, table: RelationRef) -> None:
         self.moved.add(table)
-        self.proven = {c for c in self.proven if not _may_be_same(c[0], table)}
-        self.added = {c: n for c, n in self.added.items() if not _may_be_same(c[0], table)}
-        self.indexes = {i: c for i, c in self.indexes.items() if not _may_be_same(i[0], table)}
+        self.proven = {c for c in self.proven if not c[0].may_be(table)}
+        self.added = {c: n for c, n in self.added.items() if not c[0].may_be(table)}
+        self.indexes = {i: c for i, c in self.indexes.items() if not i[0].may_be(table)}
 
     def _forget_unqualified(self) -> None:
         self.proven = {c for c in self.proven if c[0].schema is not None}
         self.added = {c: n for c, n in self.added.items() if c[0].schema is not None}
         self.indexes = {i: c for i, c in self.indexes.items() if i[0].schema is not None}
-
-
-def _may_be_same(one: RelationRef, other: RelationRef) -> bool:
-    has_no_schema = None in (one.schema, other.schema)
-    return one.name == other.name and (has_no_schema or one.schema == other.schema)
 
 
 async def proven_not_null(
@@ -158,7 +153,7 @@ def _holds(
     standing: Mapping[Column, Sequence[str | None]],
 ) -> bool:
     """Whether something proves the column that no statement has dropped before."""
-    names = {name for table, name in gone if _may_be_same(table, column[0])}
+    names = {name for table, name in gone if table.may_be(column[0])}
     return any(name not in names for name in standing.get(column, ()))
 
 

@@ -10,7 +10,8 @@ from pgstrata.core.errors import AccessDenied, MigrationFailed
 from pgstrata.core.names import TableName
 from pgstrata.engine.table_locks import reached_tables
 from pgstrata.migrations.backfill.check import Notes
-from pgstrata.migrations.gating import stops_writers
+from pgstrata.migrations.domains import constrained_domains
+from pgstrata.migrations.gating import may_stop_writers
 from pgstrata.migrations.not_null import proven_not_null
 from pgstrata.migrations.observed import ObservedSchema, ObservedTable, Reached
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
@@ -96,6 +97,9 @@ async def observe_schema(
         sizes=sizes,
         reached=reached,
         proven=await proven_not_null(session, pending),
+        constrained=await constrained_domains(
+            session, list(_statements(source)), [statement for _, statement in pending]
+        ),
         notes=notes,
     )
 
@@ -111,7 +115,7 @@ async def _sizes(
     """
     locks = {lock for statement in _statements(source) for lock in statement.what.locks}
     reached = await reached_tables(session, sorted(locks, key=str))
-    gone_over = {k for s in _statements(source) if stops_writers(s) for k in s.what.locks}
+    gone_over = {k for s in _statements(source) if may_stop_writers(s) for k in s.what.locks}
     names = {k.table: tables[k.table].name for k in gone_over if k.table in tables}
     found = await _bytes_of(
         session, {*names.values(), *(t for k in gone_over for t in reached.get(k, ()))}

@@ -53,6 +53,8 @@ class ObservedSchema:
     """What locks are on besides what they name."""
     proven: frozenset[tuple[str, int]] = frozenset()
     """Statements that set NOT NULL without a scan, by file and index."""
+    constrained: frozenset[RelationRef] = frozenset()
+    """Types of new columns that are domains with constraints."""
     notes: Mapping[tuple[str, int], BackfillNote] = field(default_factory=dict)
     """What is known of backfills, by file and index of the statement."""
 
@@ -66,6 +68,14 @@ class ObservedSchema:
         found = self.reached.get((lock.table, lock.reach))
         beside = 0 if found is None else found.bytes
         return (self.sizes.get(lock.table, 0) if lock.is_on_relation else 0) + beside
+
+    def rewrites(self, statement: FileStatement) -> bool:
+        """Whether a statement writes a new copy of a table."""
+        return statement.what.rewrites or bool(self.domains_of(statement))
+
+    def domains_of(self, statement: FileStatement) -> tuple[RelationRef, ...]:
+        """The domains with constraints of which a statement adds a column."""
+        return tuple(t for t in statement.what.added_types if t in self.constrained)
 
     def is_proven(self, file: MigrationFile, statement: FileStatement) -> bool:
         """Whether a statement sets NOT NULL without a scan."""

@@ -31,6 +31,11 @@ def outline_of(group: Group, entry: Entry, observed: ObservedSchema, schema: str
         if not observed.is_proven(entry.file, statement)
         for hazard in statement.what.hazards
     ]
+    hazards += [
+        f"rewrites the table under ACCESS EXCLUSIVE: {domain} is a domain with constraints"
+        for statement in group.statements
+        for domain in observed.domains_of(statement)
+    ]
     hazards += [n for s in group.statements for n in _notes(entry.file, s, observed)]
     if group.kind is GroupKind.ALONE:
         hazards.append("runs outside a transaction: after a crash it may run a second time")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pgstrata.pg.classification import Effects, sum_effects
+from pgstrata.pg.domains import possible_domain
 from pgstrata.pg.lock_modes import (
     STORAGE_PARAMETERS_WITHOUT_STRONG_LOCK,
     LockMode,
@@ -124,7 +125,8 @@ def _type_effects(column: Any) -> Effects:
     names = [name.string.sval for name in column.type_name.names]
     if names[-1:] and names[-1] in _SERIAL_TYPES:
         return Effects(rewrites=True, hazards=(f"adds a sequence's values {_REWRITES}",))
-    return Effects()
+    domain = possible_domain(column.type_name)
+    return Effects(added_types=() if domain is None else (domain,))
 
 
 def _column_constraints(table: RelationRef, column: Any) -> Iterator[Effects]:

@@ -114,6 +114,8 @@ class Classification:
     """Writes a new copy of a table, to the best of what the text tells."""
     scans: bool = False
     """Reads a whole table under the lock in `locks`, or builds an index of it under that lock."""
+    added_types: tuple[RelationRef, ...] = ()
+    """Types of new columns: the table is rewritten for those that are domains with constraints."""
     hazards: tuple[str, ...] = ()
     """Short sentences for the plan."""
     forbidden: str | None = None
@@ -142,6 +144,7 @@ class Effects:
     rewrites: bool = False
     scans: bool = False
     hazards: tuple[str, ...] = ()
+    added_types: tuple[RelationRef, ...] = ()
 
     def __add__(self, other: "Effects") -> "Effects":
         return Effects(
@@ -151,6 +154,7 @@ class Effects:
             self.rewrites or other.rewrites,
             self.scans or other.scans,
             tuple(dict.fromkeys(self.hazards + other.hazards)),
+            tuple(dict.fromkeys(self.added_types + other.added_types)),
         )
 
 

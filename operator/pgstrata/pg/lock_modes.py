@@ -67,6 +67,11 @@ class RelationRef:
     def __str__(self) -> str:
         return self.name if self.schema is None else f"{self.schema}.{self.name}"
 
+    def may_be(self, other: "RelationRef") -> bool:
+        """Whether both may mean the same: search_path is not known here."""
+        has_no_schema = None in (self.schema, other.schema)
+        return self.name == other.name and (has_no_schema or self.schema == other.schema)
+
 
 class Reach(IntEnum):
     """Which tables a lock is on besides the relation that the statement names.

@@ -38,6 +38,7 @@ def as_classification(effects: Effects, kind: StatementKind = StatementKind.DDL)
         rewrites=effects.rewrites,
         scans=effects.scans,
         hazards=effects.hazards,
+        added_types=effects.added_types,
     )
 
 
