@@ -172,6 +172,17 @@ def test_what_cannot_end_before_the_window_closes_is_not_begun(
     assert database.psql(validated) == "t\n"
 
 
+def test_what_names_no_table_is_estimated_by_the_size_of_the_database(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    assert pgstrata.apply([managed_database()], database.uri).code == 0
+    database.psql(MEASURED)
+    files = {"1_a.sql": "REINDEX SCHEMA public;"}
+    code, reason, message = apply(pgstrata, database, closing_in(15, database), files=files).said()
+    assert (code, reason) == (4, "WaitingForWindow")
+    assert "MB at 0.1 MB/s, measured), and window night closes in 1" in message
+
+
 async def test_the_next_look_comes_when_the_window_opens(
     database: Database, tmp_path: Path
 ) -> None:

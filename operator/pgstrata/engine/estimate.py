@@ -46,17 +46,27 @@ class _Bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class _DatabaseBytes:
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Rate:
     rate: float
 
 
 async def estimate(session: Session, work: Work, tables: Sequence[TableName]) -> Estimate:
-    """Return how long `work` on these tables will take; tables that do not exist take no time."""
-    names = [quoted(table.schema, table.name) for table in tables]
-    found = await session.all("engine/table_bytes", _Bytes, names=names)
+    """Return how long `work` on these tables will take; tables that do not exist take no time.
+
+    Without any table it is work on all of the database: VACUUM FULL, REINDEX DATABASE.
+    """
+    if tables:
+        names = [quoted(table.schema, table.name) for table in tables]
+        size = sum(r.bytes for r in await session.all("engine/table_bytes", _Bytes, names=names))
+    else:
+        size = (await session.one("engine/database_bytes", _DatabaseBytes)).bytes
     measured = await session.one_or_none("engine/work_rate", _Rate, work=work.value)
     rate = measured.rate if measured is not None and measured.rate > 0 else UNMEASURED[work]
-    size = sum(row.bytes for row in found)
     how = "measured" if measured is not None else "assumed"
     return Estimate(size / rate, f"{_megabytes(size)} MB at {_megabytes(rate)} MB/s, {how}")
 

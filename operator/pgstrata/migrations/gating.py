@@ -2,8 +2,9 @@
 
 Gated is every step of phase Contract, and in any phase what drops a table, column, schema, type,
 sequence or materialized view, truncates, deletes, or goes over a whole table of more than 100 MB
-under a lock that stops writers. The hash covers the source text and options of one version and
-phase, and never the progress: what was agreed to stays agreed to after a crash. Called by plan.py.
+under a lock that stops writers, or over tables that it does not name (VACUUM FULL without a table).
+The hash covers the source text and options of one version and phase, and never the progress: what
+was agreed to stays agreed to after a crash. Called by plan.py.
 """
 
 from collections.abc import Iterator
@@ -65,12 +66,14 @@ def may_stop_writers(statement: FileStatement) -> bool:
     the catalog decides is not looked at, since the hash must not depend on it.
     """
     what = statement.what
+    if what.stops_unnamed:
+        return True
     goes_over = what.rewrites or what.scans or what.added_types
     return bool(goes_over) and any(lock.mode.stops_writers for lock in what.locks)
 
 
 def _is_gated(statement: FileStatement, file: MigrationFile, observed: ObservedSchema) -> bool:
-    if statement.what.is_destructive:
+    if statement.what.is_destructive or statement.what.stops_unnamed:
         return True
     goes_over = observed.rewrites(statement) or statement.what.scans
     if not goes_over or observed.is_proven(file, statement):

@@ -114,6 +114,8 @@ class Classification:
     """Writes a new copy of a table, to the best of what the text tells."""
     scans: bool = False
     """Reads a whole table under the lock in `locks`, or builds an index of it under that lock."""
+    stops_unnamed: bool = False
+    """Goes over tables that it does not name, of a schema or the database, while writers wait."""
     added_types: tuple[RelationRef, ...] = ()
     """Types of new columns: the table is rewritten for those that are domains with constraints."""
     hazards: tuple[str, ...] = ()

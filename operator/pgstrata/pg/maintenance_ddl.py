@@ -26,6 +26,7 @@ def vacuum(statement: Any) -> Classification:
         is_transactional=not statement.is_vacuumcmd,
         locks=strongest_locks(lock(relation, mode) for relation in relations),
         rewrites=is_full,
+        stops_unnamed=is_full and not relations,
         hazards=() if relations else (_EVERY_TABLE,),
     )
 
@@ -33,7 +34,11 @@ def vacuum(statement: Any) -> Classification:
 def cluster(statement: Any) -> Classification:
     if not statement.HasField("relation"):
         return Classification(
-            StatementKind.CLUSTER, is_transactional=False, rewrites=True, hazards=(_EVERY_TABLE,)
+            StatementKind.CLUSTER,
+            is_transactional=False,
+            rewrites=True,
+            stops_unnamed=True,
+            hazards=(_EVERY_TABLE,),
         )
     # Of a partitioned table it runs outside of a transaction block only, and that cannot be seen.
     return Classification(
@@ -51,7 +56,13 @@ def reindex(statement: Any) -> Classification:
     kind = StatementKind.REINDEX_CONCURRENTLY if is_concurrent else StatementKind.REINDEX
     target = enum_name(statement, "kind")
     if target not in {"REINDEX_OBJECT_TABLE", "REINDEX_OBJECT_INDEX"}:
-        return Classification(kind, is_transactional=False, scans=True, hazards=(_EVERY_TABLE,))
+        return Classification(
+            kind,
+            is_transactional=False,
+            scans=True,
+            stops_unnamed=not is_concurrent,
+            hazards=(_EVERY_TABLE,),
+        )
     is_index = target == "REINDEX_OBJECT_INDEX"
     blocking = STRONG if is_index else LockMode.SHARE
     mode = WEAK if is_concurrent else blocking

@@ -80,7 +80,7 @@ def alter_table(statement: Any) -> Classification:
 
 def alter_table_move_all(_statement: Any) -> Classification:
     hazard = f"{LOCKS_UNKNOWN}: copies every table of a tablespace under ACCESS EXCLUSIVE"
-    return Classification(StatementKind.DDL, rewrites=True, hazards=(hazard,))
+    return Classification(StatementKind.DDL, rewrites=True, stops_unnamed=True, hazards=(hazard,))
 
 
 def rename(statement: Any) -> Classification:

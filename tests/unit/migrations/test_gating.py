@@ -80,6 +80,22 @@ def test_what_destroys_is_gated_in_every_phase_whatever_its_size(sql: str) -> No
 @pytest.mark.parametrize(
     "sql",
     [
+        "VACUUM FULL",
+        "VACUUM (FULL, ANALYZE)",
+        "CLUSTER",
+        "REINDEX SCHEMA s",
+        "REINDEX DATABASE",
+        "REINDEX SYSTEM",
+        "ALTER TABLE ALL IN TABLESPACE a SET TABLESPACE b",
+    ],
+)
+def test_what_goes_over_tables_that_it_does_not_name_is_gated_always(sql: str) -> None:
+    assert gated(sql, size=0)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
         "CREATE INDEX t_a ON t (a)",
         "ALTER TABLE t ALTER a TYPE bigint",
         "ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0)",
@@ -106,6 +122,8 @@ def test_what_goes_over_a_table_while_writers_wait_is_gated_from_100_mb_on(sql: 
         "ALTER TABLE t ADD b int DEFAULT 7",
         "ALTER TABLE t DROP CONSTRAINT c",
         "UPDATE t SET a = 1",
+        "VACUUM",
+        "REINDEX SCHEMA CONCURRENTLY s",
         "DROP INDEX t_a",
         "DROP VIEW v",
         "DROP FUNCTION f()",
