@@ -100,6 +100,7 @@ GATED = [
     "VACUUM FULL",
     "CLUSTER",
     "REINDEX SCHEMA public",
+    "DROP VIEW names CASCADE",
 ]
 FREE = [
     "ALTER TABLE big ADD PRIMARY KEY USING INDEX big_x",
@@ -120,6 +121,7 @@ FREE = [
     "ALTER TYPE pair ADD ATTRIBUTE c int CASCADE",
     "VACUUM",
     "REINDEX SCHEMA CONCURRENTLY public",
+    "DROP VIEW names",
 ]
 
 

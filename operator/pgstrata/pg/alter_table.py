@@ -92,12 +92,17 @@ def _command(table: RelationRef, is_index: bool, command: Any) -> Effects:
     known = subcommand(name)
     own = Effects(
         (TableLock(table, known.mode, is_index),),
-        is_destructive=name == "AT_DropColumn",
+        is_destructive=name == "AT_DropColumn" or _takes_along(name, command),
         rewrites=known.rewrites,
         scans=known.scans,
         hazards=() if known.hazard is None else (known.hazard,),
     )
     return own + _beside(table, is_index, name, definition)
+
+
+def _takes_along(name: str, command: Any) -> bool:
+    """A materialized view that groups by a primary key hangs on the key."""
+    return name == "AT_DropConstraint" and enum_name(command, "behavior") == "DROP_CASCADE"
 
 
 def _beside(table: RelationRef, is_index: bool, name: str, definition: Any) -> Effects:

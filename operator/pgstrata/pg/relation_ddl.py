@@ -194,7 +194,8 @@ def drop(statement: Any) -> Classification:
         hazards.append("its foreign keys take ACCESS EXCLUSIVE on the tables that they refer to")
     if cascades:
         hazards.append(f"{LOCKS_UNKNOWN}: CASCADE drops all that depends on it")
-    takes_data_along = cascades and kind not in _OF_A_TABLE | {"INDEX", "VIEW"}
+    # Materialized views and columns of tables hang on views, functions, types, operators.
+    takes_data_along = cascades and kind not in _OF_A_TABLE | {"INDEX"}
     return Classification(
         StatementKind.DDL,
         locks=strongest_locks(locks),

@@ -150,6 +150,7 @@ def copy(statement: Any) -> Classification:
 
 _DESTROYS = re.compile(
     r"\b(?:drop\s+(?:table|column|schema|type|domain|sequence|materialized|owned|extension|foreign)"
+    r"|(?!drop\s+(?:trigger|policy|rule|index)\b)drop\s[^;]*\bcascade"
     r"|truncate|delete\s+from)\b",
     re.IGNORECASE,
 )
