@@ -179,6 +179,15 @@ def test_the_plan_names_the_tables_that_a_statement_reaches(
     assert dict(zip(REACHED, seen, strict=True)) == REACHED
 
 
+def test_the_plan_shows_a_partitioned_table_with_its_partitions(
+    pgstrata: CommandLine, large: Database
+) -> None:
+    [[step]] = planned(pgstrata, large, "ALTER TABLE parts ADD c int")
+    [table] = step["tables"]
+    assert table["name"] == "public.parts"
+    assert table["bytes"] > 100 * 1024 * 1024
+
+
 def test_writers_do_not_queue_behind_a_domains_constraint_that_waits_for_its_tables(
     pgstrata: CommandLine, database: Database
 ) -> None:
