@@ -150,12 +150,14 @@ class SchemaVersionSpec(ApiModel):
     """The schema that unqualified names in the files mean; created if absent; immutable."""
 
     @cel(
-        "self.schema != 'pgstrata' && !self.schema.startsWith('pg_')",
-        message="the schemas pgstrata and pg_* are not the application's",
+        "self.schema != 'pgstrata' && self.schema != 'information_schema' "
+        "&& !self.schema.startsWith('pg_')",
+        message="the schemas pgstrata, information_schema and pg_* are not the application's",
         field_path=".schema",
     )
     def _the_schema_is_the_applications(self) -> bool:
-        return self.schema_name != "pgstrata" and not self.schema_name.startswith("pg_")
+        is_reserved = self.schema_name in {"pgstrata", "information_schema"}
+        return not is_reserved and not self.schema_name.startswith("pg_")
 
 
 class Phase(StrEnum):
