@@ -17,14 +17,8 @@ from pgstrata.pg.alter_table import STABLE_FUNCTIONS, VOLATILE_FUNCTIONS
 from pgstrata.pg.classify import LockMode, TableLock, classify
 from tests.testbed.database import Database
 from tests.testbed.postgres import PostgresServer
-from tests.unit.pg.lock_cases import (
-    IN_TRANSACTIONS,
-    OUTSIDE_TRANSACTIONS,
-    WORK,
-    WORK_SCHEMA,
-    LockCase,
-    WorkCase,
-)
+from tests.unit.pg.lock_cases import IN_TRANSACTIONS, OUTSIDE_TRANSACTIONS, LockCase
+from tests.unit.pg.work_cases import WORK, WORK_SCHEMA, WorkCase
 
 Locks = dict[str, LockMode]
 

@@ -6,6 +6,7 @@ is UNKNOWN and treated as dangerous, since a newer server may know it.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +16,12 @@ from pgstrata.pg import relation_ddl as ddl
 from pgstrata.pg import session_statements as session
 from pgstrata.pg.classification import Classification, IndexBuild, Setting, StatementKind
 from pgstrata.pg.lock_modes import LockMode, RelationRef, TableLock, strongest_locks
-from pgstrata.pg.syntax import SyntaxProblem, parse_statement
+from pgstrata.pg.syntax import SyntaxProblem, enum_name, parse_statement
+
+_CONTROL_SCHEMA = (
+    "the control schema pgstrata is not a migration's to change: there stands what was done, and "
+    "who may do it"
+)
 
 __all__ = [
     "Classification",
@@ -43,7 +49,26 @@ def classify(text: str) -> Classification:
         return Classification(
             StatementKind.UNKNOWN, is_transactional=False, is_destructive=True, hazards=(hazard,)
         )
-    return _classify_node(parsed.kind, parsed.node)
+    known = _classify_node(parsed.kind, parsed.node)
+    if known.forbidden is None and _changes_control_schema(parsed.kind, parsed.node, known):
+        return replace(known, forbidden=_CONTROL_SCHEMA)
+    return known
+
+
+def _changes_control_schema(kind: str, node: Any, known: Classification) -> bool:
+    """Whether it names a relation of the control schema, or that itself, and not to read it."""
+    changed = [lock.table for lock in known.locks if lock.mode > LockMode.ACCESS_SHARE]
+    schemas = {ref.schema for ref in (*changed, *known.creates)}
+    match kind:
+        case "create_schema_stmt":
+            schemas.add(node.schemaname)
+        case "alter_object_schema_stmt":
+            schemas.add(node.newschema)
+        case "rename_stmt" if enum_name(node, "rename_type") == "OBJECT_SCHEMA":
+            schemas |= {node.subname, node.newname}
+        case "drop_stmt" if enum_name(node, "remove_type") == "OBJECT_SCHEMA":
+            schemas |= {part.string.sval for part in node.objects}
+    return "pgstrata" in schemas
 
 
 def _classify_node(kind: str, node: Any) -> Classification:

@@ -44,6 +44,15 @@ _TRANSACTION_KINDS = MappingProxyType(
 )
 
 
+_SAVEPOINTS = frozenset(
+    {
+        StatementKind.SAVEPOINT,
+        StatementKind.RELEASE_SAVEPOINT,
+        StatementKind.ROLLBACK_TO_SAVEPOINT,
+    }
+)
+
+
 def transaction(statement: Any) -> Classification:
     kind = _TRANSACTION_KINDS.get(enum_name(statement, "kind"), StatementKind.TRANSACTION_PREPARED)
     forbidden = None
@@ -52,6 +61,11 @@ def transaction(statement: Any) -> Classification:
         forbidden = "a prepared transaction keeps its locks after the session that made it is gone"
     elif kind is StatementKind.TRANSACTION_ROLLBACK:
         forbidden = "ROLLBACK undoes what the journal holds as done: leave the statements out"
+    elif kind in _SAVEPOINTS:
+        forbidden = (
+            "savepoints are there to undo what the journal holds as done: leave SAVEPOINT, RELEASE "
+            "and ROLLBACK TO out; a DO block with EXCEPTION can try something"
+        )
     elif statement.chain:
         forbidden = "AND CHAIN opens a transaction behind the journal's back"
     elif kind is StatementKind.TRANSACTION_BEGIN and statement.options:

@@ -1,6 +1,7 @@
 """What the text of a statement tells, for every kind of statement that migrations are cut by.
 
-Locks, rewrites and scans are those of lock_cases.py, which a real server is asked about too.
+Locks are those of lock_cases.py, rewrites and scans those of work_cases.py: a real server is asked
+about both too.
 """
 
 import pytest
@@ -10,12 +11,12 @@ from pgstrata.pg.classify import (
     IndexBuild,
     LockMode,
     RelationRef,
-    Setting,
     StatementKind,
     classify,
 )
 from pgstrata.pg.lock_modes import TableLock, strongest_locks
-from tests.unit.pg.lock_cases import IN_TRANSACTIONS, OUTSIDE_TRANSACTIONS, WORK, LockCase, WorkCase
+from tests.unit.pg.lock_cases import IN_TRANSACTIONS, OUTSIDE_TRANSACTIONS, LockCase
+from tests.unit.pg.work_cases import WORK, WorkCase
 
 K = StatementKind
 
@@ -199,75 +200,6 @@ def test_what_destroys_is_known(statement: str) -> None:
 )
 def test_what_loses_no_data_is_not_called_destructive(statement: str) -> None:
     assert not classify(statement).is_destructive
-
-
-@pytest.mark.parametrize(
-    ("statement", "part"),
-    [
-        ("SET ROLE x", "role"),
-        ("SET LOCAL ROLE x", "role"),
-        ("RESET ROLE", "role"),
-        ("SET SESSION AUTHORIZATION x", "role"),
-        ("SET SESSION AUTHORIZATION DEFAULT", "role"),
-        ("SET lock_timeout = 0", "lock_timeout"),
-        ("SET LOCAL lock_timeout TO '1s'", "lock_timeout"),
-        ('SET "Statement_Timeout" = 0', "statement_timeout"),
-        ("RESET statement_timeout", "statement_timeout"),
-        ("RESET ALL", "resets"),
-        ("DISCARD ALL", "resets"),
-        ("SET application_name = 'x'", "fences"),
-        ("SELECT set_config('lock_timeout', '0', false)", "lock_timeout"),
-        ("SELECT pg_catalog.set_config('role'::text, 'x', true), 1", "role"),
-        ("INSERT INTO t SELECT set_config('Role', 'x', true)", "role"),
-        ("SELECT pg_advisory_unlock_all()", "advisory lock"),
-        ("SELECT pg_advisory_unlock(1) FROM t", "advisory lock"),
-        ("ROLLBACK", "undoes"),
-        ("COMMIT AND CHAIN", "CHAIN"),
-        ("ROLLBACK AND CHAIN", "undoes"),
-        ("PREPARE TRANSACTION 'x'", "prepared"),
-        ("COMMIT PREPARED 'x'", "prepared"),
-    ],
-)
-def test_what_a_migration_must_not_have_says_why(statement: str, part: str) -> None:
-    assert part in (classify(statement).forbidden or "")
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "SET search_path = a, public",
-        "SET TIME ZONE 'UTC'",
-        "SET CONSTRAINTS ALL DEFERRED",
-        "COMMIT",
-        "ROLLBACK TO SAVEPOINT x",
-        "ALTER ROLE x SET lock_timeout = 0",
-        "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET lock_timeout = 0 AS 'select 1'",
-        "SELECT pg_advisory_xact_lock(1)",
-        "SELECT set_config('a.b', 'lock_timeout', false)",
-        "DISCARD PLANS",
-    ],
-)
-def test_what_is_harmless_is_not_forbidden(statement: str) -> None:
-    assert classify(statement).forbidden is None
-
-
-@pytest.mark.parametrize(
-    ("statement", "setting"),
-    [
-        ("SET search_path = a", Setting("search_path", is_local=False)),
-        ("SET LOCAL Search_Path TO a", Setting("search_path", is_local=True)),
-        ("SET TIME ZONE 'UTC'", Setting("timezone", is_local=False)),
-        ("RESET search_path", Setting("search_path", is_local=False)),
-        ("SET TRANSACTION READ ONLY", Setting("transaction", is_local=True)),
-        ("SELECT set_config('search_path', '', true)", Setting("search_path", is_local=True)),
-        ("SELECT set_config('search_path', '', false)", Setting("search_path", is_local=False)),
-        ("SELECT set_config('search_path', a, false) FROM t", None),
-        ("SELECT set_config(a, '', false)", None),
-        ("SELECT 1", None),
-    ],
-)
-def test_a_setting_is_named(statement: str, setting: Setting | None) -> None:
-    assert classify(statement).setting == setting
 
 
 @pytest.mark.parametrize(
