@@ -8,6 +8,19 @@ select
     n.oid is not null as has_schema,
     coalesce(pg_has_role(n.nspowner, 'USAGE'), false) as owns_schema,
     coalesce(has_schema_privilege(n.oid, 'USAGE'), false) as may_use,
+    not exists (
+        select 1
+        from pg_class as c
+        where
+            c.relnamespace = n.oid
+            and c.relkind = 'r'
+            and not (
+                has_table_privilege(c.oid, 'SELECT')
+                and has_table_privilege(c.oid, 'INSERT')
+                and has_table_privilege(c.oid, 'UPDATE')
+                and has_table_privilege(c.oid, 'DELETE')
+            )
+    ) as may_write,
     has_database_privilege(current_database(), 'CREATE') as may_create_schema,
     current_user::text as role,
     current_database()::text as database

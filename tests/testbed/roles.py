@@ -1,5 +1,7 @@
-"""Roles that tests log in with: each has a name of its own, since they outlive databases."""
+"""Roles that tests log in with: each has a name of its own, since they outlive databases; and what
+they are told to ask for."""
 
+import re
 import secrets
 
 from tests.testbed.command_line import PASSWORD
@@ -13,3 +15,11 @@ def new_role(server: PostgresServer, settings: str = "") -> str:
     if settings:
         server.psql("postgres", f"alter role {name} {settings}")
     return name
+
+
+def cures_in(message: str) -> list[str]:
+    """The statements that a message tells to run, unquoted, without the alternatives to them."""
+    text = message.partition("an administrator can run: ")[2]
+    assert text, message
+    statements = [part.strip().replace('"', "") for part in re.findall(r"[^;]+;", text)]
+    return [part for part in statements if not part.startswith("or ")]

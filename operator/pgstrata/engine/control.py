@@ -58,6 +58,8 @@ class _Presence:
     has_schema: bool
     owns_schema: bool
     may_use: bool
+    may_write: bool
+    """All of its tables."""
     may_create_schema: bool
     role: str
     database: str
@@ -70,7 +72,10 @@ class _Acquired:
 
 async def read_control(session: Session) -> ControlState | None:
     """Return what is installed, or None. Raises AccessDenied where the role may not look."""
-    presence = await session.one("control/presence", _Presence)
+    return await _read(session, await session.one("control/presence", _Presence))
+
+
+async def _read(session: Session, presence: _Presence) -> ControlState | None:
     if not presence.is_installed:
         return None
     if not presence.may_use:
@@ -118,12 +123,15 @@ async def ensure_control(session: Session, *, take_over: str | None = None) -> C
 
     Raises AccessDenied, ControlSchemaTooNew, DatabaseChanged, Busy.
     """
-    state = await read_control(session)
+    presence = await session.one("control/presence", _Presence)
+    state = await _read(session, presence)
     if state is None:
         await _install(session)
         state = await read_control(session)
         if state is None:
             raise AssertionError("the control schema was installed a moment ago")
+    elif not presence.may_write:
+        raise AccessDenied(_use_text(presence))
     # An upgrade writes down whose database this is, so it must not come before these questions.
     _refuse_newer(session, state)
     if not state.is_same_database:
@@ -210,6 +218,6 @@ def _use_text(presence: _Presence) -> str:
     role = quoted(presence.role)
     return (
         f"role {presence.role} may not use the control schema; an administrator can run: "
-        f"GRANT USAGE ON SCHEMA pgstrata TO {role}; "
+        f"GRANT USAGE, CREATE ON SCHEMA pgstrata TO {role}; "
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pgstrata TO {role};"
     )

@@ -6,7 +6,7 @@ Called by reconcile.py and `pgstrata plan`. Changes nothing and takes no lock.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pgstrata.core.errors import AccessDenied, MigrationFailed
+from pgstrata.core.errors import MigrationFailed
 from pgstrata.core.names import TableName
 from pgstrata.engine.table_locks import reached_tables
 from pgstrata.migrations.backfill.check import Notes
@@ -14,26 +14,14 @@ from pgstrata.migrations.domains import constrained_domains
 from pgstrata.migrations.gating import may_stop_writers
 from pgstrata.migrations.not_null import proven_not_null
 from pgstrata.migrations.observed import ObservedSchema, ObservedTable, Reached
+from pgstrata.migrations.rights import OWNERS_ONLY
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import MigrationSource
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
-from pgstrata.pg.lock_modes import LockMode, Reach, RelationRef
+from pgstrata.pg.lock_modes import Reach, RelationRef
 from pgstrata.pg.quoting import quoted, quoted_relation
 from pgstrata.pg.session import Session
-
-_OWNERS_ONLY = frozenset(
-    {
-        StatementKind.DDL,
-        StatementKind.CREATE_INDEX,
-        StatementKind.CREATE_INDEX_CONCURRENTLY,
-        StatementKind.VALIDATE_CONSTRAINT,
-    }
-)
-_OWNERS_MODES = frozenset(
-    {LockMode.SHARE_UPDATE_EXCLUSIVE, LockMode.SHARE, LockMode.ACCESS_EXCLUSIVE}
-)
-"""SHARE ROW EXCLUSIVE is left out: REFERENCES or TRIGGER may be granted to others."""
 
 PARSER_VERSION = 180000
 """server_version_num of the grammar that pg/syntax.py has."""
@@ -45,6 +33,7 @@ class _Rights:
     schema_exists: bool
     may_create: bool
     may_use: bool
+    may_keep: bool
     is_empty: bool
 
 
@@ -61,6 +50,7 @@ class _Relation:
     name: str
     owns: bool
     owner: str
+    privileges: Sequence[str]
 
 
 async def observe_schema(
@@ -85,13 +75,17 @@ async def observe_schema(
         "migrations/observe_tables", _Relation, names=[quoted_relation(ref) for ref in refs]
     )
     tables = {
-        refs[row.position - 1]: ObservedTable(TableName(row.schema, row.name), row.owns, row.owner)
+        refs[row.position - 1]: ObservedTable(
+            TableName(row.schema, row.name), row.owns, row.owner, frozenset(row.privileges)
+        )
         for row in rows
     }
     sizes, reached = await _sizes(session, source, tables)
     return ObservedSchema(
         exists=rights.schema_exists,
-        may_create=rights.may_create and rights.may_use,
+        may_create=rights.may_create,
+        may_use=rights.may_use,
+        may_keep=rights.may_keep,
         tables=tables,
         is_empty=rights.is_empty,
         sizes=sizes,
@@ -140,40 +134,6 @@ async def _bytes_of(session: Session, tables: Iterable[TableName]) -> Mapping[Ta
     return {names[row.name]: row.bytes for row in found}
 
 
-def check_rights(
-    session: Session,
-    observed: ObservedSchema,
-    pending: Iterable[FileStatement],
-    schema: str,
-) -> None:
-    """Raise AccessDenied listing every right that is missing, with the statement that grants it."""
-    role = quoted(session.facts.role)
-    missing: dict[str, str] = {}
-    if observed.exists and not observed.may_create:
-        missing[f"schema {schema}"] = f"GRANT USAGE, CREATE ON SCHEMA {quoted(schema)} TO {role};"
-    for statement in pending:
-        if statement.what.kind not in _OWNERS_ONLY or _may_be_granted(statement):
-            continue
-        for lock in statement.what.locks:
-            table = observed.tables.get(lock.table)
-            if table is not None and not table.owns and lock.mode in _OWNERS_MODES:
-                name = table.name
-                missing[f"table {name}"] = (
-                    f"ALTER TABLE {quoted(name.schema, name.name)} OWNER TO {role}; "
-                    f"or GRANT {quoted(table.owner)} TO {role};"
-                )
-    if missing:
-        raise AccessDenied(
-            f"role {session.facts.role} lacks rights on {', '.join(missing)}; an administrator can "
-            f"run: {' '.join(missing.values())}"
-        )
-
-
-def _may_be_granted(statement: FileStatement) -> bool:
-    """TRUNCATE and LOCK TABLE are rights that others than the owner may have."""
-    return statement.text.split(maxsplit=1)[0].upper() in {"TRUNCATE", "LOCK"}
-
-
 async def check_syntax(
     session: Session, pending: Iterable[tuple[MigrationFile, FileStatement]]
 ) -> None:
@@ -185,7 +145,7 @@ async def check_syntax(
     is_older = session.facts.version_number < PARSER_VERSION
     for file, statement in pending:
         kind = statement.what.kind
-        if kind is not StatementKind.UNKNOWN and not (is_older and kind in _OWNERS_ONLY):
+        if kind is not StatementKind.UNKNOWN and not (is_older and kind in OWNERS_ONLY):
             continue
         try:
             await session.parse(statement.text)

@@ -16,6 +16,8 @@ class ObservedTable:
     owns: bool
     """Whether our role is a member of its owner."""
     owner: str
+    privileges: frozenset[str] = frozenset()
+    """Of SELECT, INSERT, UPDATE and DELETE those that our role has, be it on one column alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class BackfillNote:
     """For the plan."""
     sources: frozenset[str] = frozenset()
     """The columns that its trigger will be for; none: no trigger, or nobody knows."""
+    keeps: bool = False
+    """Whether it will make a trigger, as far as can be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class ObservedSchema:
     may_create: bool
     tables: Mapping[RelationRef, ObservedTable]
     """Relations that exist, by the names that statements use."""
+    may_use: bool = True
+    may_keep: bool = True
+    """Whether functions of kept triggers may be made in the control schema."""
     is_empty: bool = True
     """Whether there is no relation in the schema."""
     sizes: Mapping[RelationRef, int] = field(default_factory=dict)

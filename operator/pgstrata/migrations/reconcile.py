@@ -37,7 +37,7 @@ from pgstrata.migrations.baseline import as_counted
 from pgstrata.migrations.dependencies import dependency_keys, what_comes_first
 from pgstrata.migrations.journal import Journal, read_journal
 from pgstrata.migrations.leftovers import discard_unwanted
-from pgstrata.migrations.observe import check_rights, check_syntax, observe_schema
+from pgstrata.migrations.observe import check_syntax, observe_schema
 from pgstrata.migrations.plan import (
     VersionPlan,
     Wanted,
@@ -46,6 +46,7 @@ from pgstrata.migrations.plan import (
     pending_statements,
 )
 from pgstrata.migrations.projection import conditions, facts
+from pgstrata.migrations.rights import check_rights
 from pgstrata.migrations.schedule import asked_by, schedule
 from pgstrata.migrations.settings import restore
 from pgstrata.migrations.source import MigrationSource, read_source
@@ -293,7 +294,7 @@ async def _plan(
     plan = make_plan(source, journal, observed, wanted)
     if plan.steps or plan.shown:
         await check_syntax(session, every)
-        pending = [s for _, s in pending_statements(source, counted, order)]
+        pending = list(pending_statements(source, counted, order))
         if pending:
             check_rights(session, observed, pending, wanted.schema)
     return plan, notes

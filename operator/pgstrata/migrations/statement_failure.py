@@ -19,12 +19,26 @@ from pgstrata.pg.failures import (
     StatementFailed,
     StatementTimeout,
 )
+from pgstrata.pg.quoting import quoted
 from pgstrata.pg.session import Session
 
 _PASSING_CLASSES = frozenset({"53", "58"})
 _PASSING = frozenset({"55006"})
 """Insufficient resources, the system's own errors, an object in use: not the file's fault."""
 _KEPT = re.compile(rf"\b{trigger_name('keep_')}[0-9a-f]+")
+_DENIED = re.compile(r"permission denied for (?P<sort>[a-z ]+) (?P<name>.+)")
+_ROWS = ("SELECT, INSERT, UPDATE, DELETE", "")
+_GRANTED = {
+    "table": _ROWS,
+    "view": _ROWS,
+    "sequence": ("USAGE, SELECT, UPDATE", "SEQUENCE "),
+    "schema": ("USAGE, CREATE", "SCHEMA "),
+    "database": ("CREATE", "DATABASE "),
+    "function": ("EXECUTE", "FUNCTION "),
+    "procedure": ("EXECUTE", "PROCEDURE "),
+    "type": ("USAGE", "TYPE "),
+}
+"""The rights that there are on each sort of object, as PostgreSQL's messages call the sorts."""
 _FILE_OF_STEP = re.compile(r"[^/]*/[^/]*/[vV]?(?P<version>[0-9]+(?:\.[0-9]+)*)")
 
 
@@ -96,15 +110,28 @@ def explain(
         return error
     where = file.place(statement, error.position)
     if isinstance(error, InsufficientPrivilege):
-        return AccessDenied(
-            f"{where}: {error.message}; role {session.facts.role} must own what the statement "
-            "changes or be a member of the role that does, for example: ALTER TABLE ... OWNER TO "
-            f"{session.facts.role};"
-        )
+        return AccessDenied(f"{where}: {error.message}; {_right_text(error, session.facts.role)}")
     stands = f"; {_standing_text(file, standing)}" if standing is not None else ""
     if triggers := _KEPT.findall(f"{error.primary} {error.detail}"):
         return KeptColumn(f"{where}: {error.primary} (SQLSTATE {error.sqlstate})", triggers, stands)
     return MigrationFailed(f"{where}: {error.message}{stands}")
+
+
+def _right_text(error: InsufficientPrivilege, role: str) -> str:
+    """The server says of what the right is missing, though not which; else it is the owner's."""
+    if (denied := _DENIED.match(error.primary)) is None:
+        return (
+            f"role {role} must own what the statement changes or be a member of the role that "
+            f"does, for example: ALTER TABLE ... OWNER TO {quoted(role)};"
+        )
+    sort, name = denied["sort"], denied["name"]
+    if sort not in _GRANTED:
+        return f"role {role} needs a GRANT on it, or to be a member of a role that has one"
+    rights, on = _GRANTED[sort]
+    return (
+        f"an administrator can grant role {role} what the statement needs, for example: GRANT "
+        f"{rights} ON {on}{name} TO {quoted(role)};"
+    )
 
 
 def timed_out(

@@ -68,15 +68,17 @@ async def _judge(
     except MigrationFailed as error:
         depends = parts.table in touched or (isinstance(error, Undecided) and not is_first)
         if depends and not isinstance(error, KeepRefused):
+            likely = await _likely_sources(session, parts, options)
             return BackfillNote(
                 ("which rows and which trigger is decided once the steps before are done",),
-                await _likely_sources(session, parts, options),
+                likely,
+                keeps=bool(likely),
             )
         raise MigrationFailed(
             f"{file.place(statement)}: {error.message}; nothing was run"
         ) from error
     sources = shape.keep.sources if shape.keep is not None else ()
-    return BackfillNote(tuple(_said(shape)), frozenset(sources))
+    return BackfillNote(tuple(_said(shape)), frozenset(sources), keeps=shape.keep is not None)
 
 
 async def _likely_sources(

@@ -6,6 +6,7 @@ TRIGGER stops writers for a moment, DROP TRIGGER readers too.
 
 from dataclasses import dataclass
 
+from pgstrata.core.errors import AccessDenied
 from pgstrata.core.names import TableName
 from pgstrata.engine.exclusive import Exclusive
 from pgstrata.engine.failpoints import failpoint
@@ -17,8 +18,9 @@ from pgstrata.engine.table_locks import LockTarget, take_locks
 from pgstrata.migrations.backfill.keep_rule import KeepRule
 from pgstrata.migrations.journal import Entry, PhaseMark, finish_phases
 from pgstrata.migrations.versions import Version
+from pgstrata.pg.failures import InsufficientPrivilege
 from pgstrata.pg.lock_modes import LockMode
-from pgstrata.pg.quoting import compose
+from pgstrata.pg.quoting import compose, quoted
 from pgstrata.pg.session import verbatim
 from pgstrata.pg.timeouts import Limits, StatementClass, limits_of
 
@@ -76,7 +78,15 @@ async def ensure_keep(
         failpoint("keep.committed")
 
     what = f"making the trigger that keeps {table.table} right"
-    await with_lock_retries(attempt, [target], work.session, progress, what)
+    try:
+        await with_lock_retries(attempt, [target], work.session, progress, what)
+    except InsufficientPrivilege as error:
+        role = work.session.facts.role
+        raise AccessDenied(
+            f"{entry.title}: {error.message} in {what}; role {role} must own {table.table} and "
+            "may need, from an administrator: GRANT USAGE, CREATE ON SCHEMA pgstrata TO "
+            f"{quoted(role)};"
+        ) from error
 
 
 async def drop_keep(work: Exclusive, progress: Progress, owned: list[Owned]) -> None:
