@@ -10,7 +10,9 @@ select
     c.relkind::text as relkind,
     c.relkind = 'r' and c.relhassubclass as has_children,
     pg_has_role(c.relowner, 'USAGE') as is_owned,
+    pg_get_userbyid(c.relowner)::text as owner,
     row_security_active(c.oid) as hides_rows,
+    c.relforcerowsecurity as hides_from_owner,
     (
         select array_agg(a.attname::text order by a.attnum)
         from pg_attribute as a

@@ -108,6 +108,8 @@ def shape(text: str = "UPDATE t SET b = 1", *, columns: Sequence[str] = ("id",))
         "r",
         False,
         True,
+        "me",
+        False,
         False,
         [*columns, "b"],
         [*types, "int"],

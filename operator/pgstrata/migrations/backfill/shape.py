@@ -81,12 +81,7 @@ async def read_shape(
     if table is None:
         raise Undecided(f'relation "{statement.table}" does not exist (SQLSTATE 42P01)')
     key = _key(table, options)
-    if table.hides_rows:
-        raise MigrationFailed(
-            f"row-level security hides rows of {table.table} from role {session.facts.role}, so "
-            "that the backfill could leave rows out unseen; an administrator can run: ALTER TABLE "
-            f"{table.table} NO FORCE ROW LEVEL SECURITY; or give the role BYPASSRLS"
-        )
+    table.refuse_hidden_rows(session.facts.role)
     if moved := [column.name for column in key if column.name in statement.targets]:
         raise MigrationFailed(
             f"the statement sets {moved[0]}, a column of the key that it goes by: rows would move "
@@ -298,10 +293,13 @@ async def _keep(
         )
     except KeepRefused as error:
         if options.keep is Keep.ALWAYS:
-            raise MigrationFailed(
-                f"keep=always cannot be held: {error.message}; mend the statement, or let the "
-                "application write the column itself and say keep=never"
-            ) from error
+            cure = (
+                "leave keep=always out, as the application may well write such rows again"
+                if reader.statement.is_delete
+                else "mend the statement, or let the application write the column itself and say "
+                "keep=never"
+            )
+            raise MigrationFailed(f"keep=always cannot be held: {error.message}; {cure}") from error
         return None, error.message
     return rule, None
 
