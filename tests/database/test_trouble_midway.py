@@ -203,6 +203,48 @@ def test_a_statement_that_runs_into_its_timeout_again_and_again_is_told_with_adv
     assert database.psql("select to_regclass('a')") == "\n"
 
 
+ENDED = {
+    "a timeout": (
+        "SELECT pg_sleep(30);",
+        "the statement was cancelled, at the latest after timeouts.statement (0.2 s, ",
+        "the statement was cancelled three times, at the latest after timeouts.statement (0.2 s, ",
+    ),
+    "somebody": (
+        "SELECT pg_cancel_backend(pg_backend_pid());",
+        "the statement was cancelled from outside (SQLSTATE 57014)",
+        "the statement was cancelled from outside, three times (SQLSTATE 57014)",
+    ),
+    "a serialization failure": (
+        "DO $$ BEGIN RAISE 'gone by' USING errcode = '40001'; END $$;",
+        "gone by (SQLSTATE 40001)",
+        "",
+    ),
+    "code that calls it a lock": (
+        "DO $$ BEGIN RAISE 'gone by' USING errcode = '55P03'; END $$;",
+        "gone by (SQLSTATE 55P03)",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "first", "last"), ENDED.values(), ids=ENDED)
+def test_what_is_tried_again_for_another_cause_is_not_called_a_lock(
+    pgstrata: CommandLine, database: Database, statement: str, first: str, last: str
+) -> None:
+    timeouts = {"statement": "200ms", "lock": "100ms"}
+    documents = declared("1", {"1_a.sql": statement}, timeouts=timeouts)
+    running = pgstrata.start_apply(documents, database.uri)
+    title = f"1_a.sql:1: {statement.rstrip(';')}"[:20]
+    said = running.wait_for("SchemaVersion default/app: ProgressingWithRetry: ")
+    assert f"ProgressingWithRetry: {title}" in said
+    assert f"{first}" in said
+    if last:
+        code, reason, message = running.wait().said()
+        assert (code, reason) == (2, "MigrationFailed")
+        assert message.startswith(f"1_a.sql:1:1: {last}")
+    assert "LockTimeout" not in said
+
+
 @pytest.mark.pg18only
 def test_a_warning_and_a_notice_are_no_failure(pgstrata: CommandLine, database: Database) -> None:
     sql = "DROP VIEW IF EXISTS nothing; DO $$ BEGIN RAISE WARNING 'hört'; END $$; SELECT 1;"

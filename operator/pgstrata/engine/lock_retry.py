@@ -6,10 +6,11 @@ for what the look cannot see, come so rarely that applications stall 5 % of the 
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 
-from pgstrata.core.errors import LockTimeout
+from pgstrata.core.errors import LockTimeout, PgstrataError
 from pgstrata.core.reasons import Reason
 from pgstrata.engine.progress import Progress
 from pgstrata.engine.table_locks import LockHolder, LockTarget, lock_holders
@@ -26,6 +27,11 @@ OLD_SECONDS = 1.0
 CONTENTION_TRIES = 5
 _FIRST_LOCK_MS = 100
 _NAMED = 3
+_DEADLOCK = "40P01"
+
+
+class Cancelled(PgstrataError):
+    """A statement was cancelled, and not for a lock: the text says by what. Tried again."""
 
 
 async def with_lock_retries(
@@ -42,7 +48,8 @@ async def with_lock_retries(
         what: names the work in messages.
 
     Raises LockTimeout after 30 s, naming the holders; Contention after five deadlocks or
-    serialization failures; whatever else the attempt raises at once.
+    serialization failures, or where one is the last within 30 s; whatever else the attempt raises
+    at once. A try that raises Cancelled is repeated beyond 30 s: the attempt counts how often.
     """
     longest = max(1, round(session.target.timeouts.lock * 1000))
     lock_ms = min(_FIRST_LOCK_MS, longest)
@@ -50,20 +57,37 @@ async def with_lock_retries(
     contended = tries = 0
     while True:
         tries += 1
+        cause: LockNotAvailable | Contention | Cancelled
         try:
             return await attempt(lock_ms)
-        except LockNotAvailable:
-            pass
-        except Contention:
+        except (LockNotAvailable, Cancelled) as error:
+            cause = error
+        except Contention as error:
             contended += 1
             if contended >= CONTENTION_TRIES:
                 raise
+            cause = error
         holders = await lock_holders(session, targets)
-        message = _message(what, targets, holders, lock_ms, tries)
-        await progress.repeat(Reason.LOCK_TIMEOUT, message)
-        if not await _wait(session, targets, holders, progress, lock_ms=lock_ms, end=end):
-            raise LockTimeout(f"{message}; next try in a few seconds")
-        lock_ms = min(lock_ms * 2, longest)
+        if _is_of_locks(cause):
+            message = _message(what, targets, holders, lock_ms, tries)
+            await progress.repeat(Reason.LOCK_TIMEOUT, message)
+        else:
+            text = f"{what}: {cause.message} (try {tries}); it is tried again"
+            await progress.repeat(Reason.PROGRESSING_WITH_RETRY, text)
+        until = math.inf if isinstance(cause, Cancelled) else end
+        if not await _wait(session, targets, holders, progress, lock_ms=lock_ms, end=until):
+            if _is_of_locks(cause):
+                raise LockTimeout(f"{message}; next try in a few seconds")
+            raise cause
+        if not isinstance(cause, Cancelled):
+            lock_ms = min(lock_ms * 2, longest)
+
+
+def _is_of_locks(cause: PgstrataError) -> bool:
+    """Whether it was a lock, and not the database's own code that gave an error such a number."""
+    if not isinstance(cause, LockNotAvailable | Contention) or cause.is_raised:
+        return False
+    return isinstance(cause, LockNotAvailable) or cause.sqlstate == _DEADLOCK
 
 
 async def _wait(

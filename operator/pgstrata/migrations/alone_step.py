@@ -23,9 +23,14 @@ from pgstrata.migrations.outside import (
     remove_reindex_leftovers,
 )
 from pgstrata.migrations.settings import settle, unsettle
-from pgstrata.migrations.statement_failure import KeptColumn, explain, timed_out
+from pgstrata.migrations.statement_failure import (
+    KeptColumn,
+    cancelled,
+    explain,
+    timed_out,
+)
 from pgstrata.pg.classification import StatementKind
-from pgstrata.pg.failures import LockNotAvailable, StatementFailed, StatementTimeout
+from pgstrata.pg.failures import StatementFailed, StatementTimeout
 from pgstrata.pg.session import Session, verbatim
 from pgstrata.pg.timeouts import Limits, StatementClass, limits_of
 
@@ -93,12 +98,14 @@ class RunAlone:
                 timeouts += 1
                 if timeouts >= _TIMEOUT_TRIES or statement.what.kind in SELF_COMMITTING:
                     raise timed_out(
+                        error,
                         self.entry.file,
                         statement,
                         session,
+                        tries=timeouts,
                         standing=self.entry.first_statement,
                     ) from error
-                raise LockNotAvailable("57014", "the statement was cancelled") from error
+                raise cancelled(error, session) from error
             except StatementFailed as error:
                 raise explain(
                     error, self.entry.file, statement, session, standing=self.entry.first_statement

@@ -20,7 +20,12 @@ from pgstrata.migrations.groups import Group
 from pgstrata.migrations.journal import Entry, step_finished
 from pgstrata.migrations.script_file import FileStatement
 from pgstrata.migrations.settings import settle, unsettle
-from pgstrata.migrations.statement_failure import KeptColumn, explain, timed_out
+from pgstrata.migrations.statement_failure import (
+    KeptColumn,
+    cancelled,
+    explain,
+    timed_out,
+)
 from pgstrata.pg.classification import StatementKind
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed, StatementTimeout
 from pgstrata.pg.lock_modes import LockMode, RelationRef, TableLock
@@ -72,12 +77,14 @@ class RunGroup:
                 timeouts += 1
                 if timeouts >= TIMEOUT_TRIES:
                     raise timed_out(
+                        error.cause,
                         self.entry.file,
                         error.statement,
                         work.session,
+                        tries=timeouts,
                         standing=self.entry.first_statement,
                     ) from error
-                raise LockNotAvailable("57014", "the statement was cancelled") from error
+                raise cancelled(error.cause, work.session) from error
 
         try:
             await with_lock_retries(attempt, targets, work.session, progress, self.entry.title)
@@ -108,7 +115,7 @@ class RunGroup:
         except StatementTimeout as error:
             if last is None:
                 raise
-            raise _TimedOut(last) from error
+            raise _TimedOut(last, error) from error
         except StatementFailed as error:
             if last is None or isinstance(error, LockNotAvailable):
                 raise
@@ -170,7 +177,7 @@ class RunGroup:
             else:
                 await session.execute(verbatim(statement.text))
         except StatementTimeout as error:
-            raise _TimedOut(statement) from error
+            raise _TimedOut(statement, error) from error
         except StatementFailed as error:
             raise explain(
                 error, self.entry.file, statement, session, standing=self.entry.first_statement
@@ -184,6 +191,7 @@ def _lock_of(trigger: Owned) -> TableLock:
 class _TimedOut(PgstrataError):
     """A statement was cancelled: by its timeout, or by somebody."""
 
-    def __init__(self, statement: FileStatement) -> None:
-        super().__init__("the statement was cancelled")
+    def __init__(self, statement: FileStatement, cause: StatementTimeout) -> None:
+        super().__init__(cause.message)
         self.statement = statement
+        self.cause = cause

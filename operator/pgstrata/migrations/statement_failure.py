@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from pgstrata.core.errors import AccessDenied, MigrationFailed, PgstrataError
 from pgstrata.engine.exclusive import Exclusive
+from pgstrata.engine.lock_retry import Cancelled
 from pgstrata.engine.owned import Owned, list_owned, trigger_name
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.spec import Phase
@@ -39,6 +40,8 @@ _GRANTED = {
     "type": ("USAGE", "TYPE "),
 }
 """The rights that there are on each sort of object, as PostgreSQL's messages call the sorts."""
+_BY_SOMEBODY = "user request"
+"""What the server's message has where no timeout was the cause, in English; it gives no number."""
 _FILE_OF_STEP = re.compile(r"[^/]*/[^/]*/[vV]?(?P<version>[0-9]+(?:\.[0-9]+)*)")
 
 
@@ -134,16 +137,47 @@ def _right_text(error: InsufficientPrivilege, role: str) -> str:
     )
 
 
-def timed_out(
-    file: MigrationFile, statement: FileStatement, session: Session, *, standing: int
-) -> MigrationFailed:
-    """Return the error for a statement that ran into its timeout again and again."""
-    return MigrationFailed(
-        f"{file.place(statement)}: the statement was cancelled three times, at the latest after "
-        f"timeouts.statement ({session.target.timeouts.statement:g} s, SQLSTATE 57014); split its "
-        "work, or raise the ManagedDatabase's spec.timeouts.statement; "
-        f"{_standing_text(file, standing)}"
+def cancelled(error: StatementTimeout, session: Session) -> Cancelled:
+    """Return why a statement was cancelled that is tried again."""
+    if error.is_raised:
+        return Cancelled(error.message)
+    if _BY_SOMEBODY in error.primary:
+        return Cancelled(f"the statement was cancelled from outside (SQLSTATE {error.sqlstate})")
+    return Cancelled(
+        "the statement was cancelled, at the latest after timeouts.statement "
+        f"({session.target.timeouts.statement:g} s, SQLSTATE {error.sqlstate})"
     )
+
+
+def timed_out(
+    error: StatementTimeout,
+    file: MigrationFile,
+    statement: FileStatement,
+    session: Session,
+    *,
+    tries: int,
+    standing: int,
+) -> MigrationFailed:
+    """Return the error for a statement that was cancelled again and again, or may not be repeated.
+
+    Args:
+        tries: how often it was cancelled.
+    """
+    times = "once" if tries == 1 else "three times"
+    if error.is_raised:
+        cause = f"{error.message}, {times}"
+    elif _BY_SOMEBODY in error.primary:
+        cause = (
+            f"the statement was cancelled from outside, {times} (SQLSTATE 57014): by "
+            "pg_cancel_backend, or a tool that calls it"
+        )
+    else:
+        cause = (
+            f"the statement was cancelled {times}, at the latest after timeouts.statement "
+            f"({session.target.timeouts.statement:g} s, SQLSTATE 57014); split its work, or raise "
+            "the ManagedDatabase's spec.timeouts.statement"
+        )
+    return MigrationFailed(f"{file.place(statement)}: {cause}; {_standing_text(file, standing)}")
 
 
 def _standing_text(file: MigrationFile, standing: int) -> str:
