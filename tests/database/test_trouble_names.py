@@ -1,0 +1,34 @@
+"""Names on the command line and in manifests that lead nowhere, and commands without a way to
+anything: each is refused with what to do, and none is passed over."""
+
+import yaml
+
+from tests.testbed.command_line import CommandLine
+from tests.testbed.database import Database
+from tests.testbed.declarations import managed_database, schema_version
+
+FILES = {"1_a.sql": "CREATE TABLE a (id int);"}
+
+
+def test_a_database_that_is_not_among_the_files_is_none_with_defaults(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    """Its settings would be lost: here that it is suspended."""
+    wanted = schema_version("1", FILES, databaseRef={"name": "mian"})
+    documents = [managed_database(suspend=True), wanted]
+    code, reason, message = pgstrata.apply(documents, database.uri).said()
+    assert (code, reason) == (2, "DatabaseNotFound")
+    assert "ManagedDatabase mian is not among the files in namespace default" in message
+    assert "which have default/main" in message
+    given = yaml.safe_dump_all(documents)
+    ended = pgstrata.run("plan", "-f", "-", "--database-url", database.uri, given=given)
+    assert ended.code == 2
+    assert "ManagedDatabase mian is not among the files" in ended.stderr
+    assert database.psql("select to_regclass('a'), to_regnamespace('pgstrata')") == "|\n"
+
+
+def test_files_without_any_database_are_of_the_one_that_is_named(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    assert pgstrata.apply([schema_version("1", FILES)], database.uri).said()[0] == 0
+    assert database.psql("select to_regclass('a')") == "a\n"
