@@ -146,7 +146,8 @@ def test_agreeing_in_the_database_is_by_a_hash_that_waits(
     url = ("--database-url", database.uri)
     nothing = pgstrata.run("approve", *url)
     assert nothing.code == 2
-    assert "nothing waits for approval here" in nothing.stderr
+    assert nothing.stderr.startswith("pgstrata: database ")
+    assert "has no control schema: nothing was applied, and nothing waits" in nothing.stderr
     hash_ = waiting_hash(pgstrata.apply(wanted(), database.uri))
 
     listed = pgstrata.run("approve", *url)

@@ -1,11 +1,12 @@
 """Names on the command line and in manifests that lead nowhere, and commands without a way to
 anything: each is refused with what to do, and none is passed over."""
 
+import pytest
 import yaml
 
 from tests.testbed.command_line import CommandLine
 from tests.testbed.database import Database
-from tests.testbed.declarations import managed_database, schema_version
+from tests.testbed.declarations import declared, managed_database, schema_version
 
 FILES = {"1_a.sql": "CREATE TABLE a (id int);"}
 
@@ -32,3 +33,26 @@ def test_files_without_any_database_are_of_the_one_that_is_named(
 ) -> None:
     assert pgstrata.apply([schema_version("1", FILES)], database.uri).said()[0] == 0
     assert database.psql("select to_regclass('a')") == "a\n"
+
+
+@pytest.mark.parametrize("arguments", [("status", "app"), ("approve", "app", "8d0d9ba6c6796adf")])
+def test_a_name_is_not_passed_over_where_a_database_is_meant(
+    pgstrata: CommandLine, database: Database, arguments: tuple[str, ...]
+) -> None:
+    assert pgstrata.apply(declared("1", FILES), database.uri).code == 0
+    ended = pgstrata.run(*arguments, "--database-url", database.uri)
+    assert (ended.code, ended.stdout) == (64, "")
+    assert "NAME app is of a resource in a cluster" in ended.stderr
+    by_variable = pgstrata.run(*arguments, env={"PGSTRATA_DATABASE_URL": database.uri})
+    assert by_variable.code == 64
+
+
+@pytest.mark.pg18only
+@pytest.mark.parametrize("command", ["status", "history", "approve"])
+def test_a_database_that_nothing_was_applied_to_is_there_all_the_same(
+    pgstrata: CommandLine, database: Database, command: str
+) -> None:
+    ended = pgstrata.run(command, "--database-url", database.uri)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"pgstrata: database {database.name}")
+    assert "has no control schema: nothing was applied" in ended.stderr

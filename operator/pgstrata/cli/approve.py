@@ -16,11 +16,11 @@ from pydantic import JsonValue
 
 from pgstrata.cli.apply import ExitCode, condition_of
 from pgstrata.cli.cluster import cluster, path_of
-from pgstrata.core.errors import DatabaseNotFound, PgstrataError
+from pgstrata.cli.control_schema import control_of
+from pgstrata.core.errors import PgstrataError
 from pgstrata.core.reasons import Reason
 from pgstrata.core.resource import APPROVE_ANNOTATION, RawResource
 from pgstrata.engine.approvals import approve, open_approvals
-from pgstrata.engine.control import CONTROL_VERSION, read_control
 from pgstrata.kube.raw import mapping, to_raw
 from pgstrata.migrations.spec import SCHEMA_VERSION
 from pgstrata.pg.connect import connect
@@ -60,9 +60,7 @@ async def approve_in_database(url: str, hash_: str | None) -> ExitCode:
     target = Target(parse_url(url, origin="--database-url"))
     session = await connect(target, application_name="pgstrata:approve")
     try:
-        control = await read_control(session)
-        if control is None or control.version < CONTROL_VERSION:
-            raise DatabaseNotFound(f"{target.label}: nothing waits for approval here")
+        await control_of(session)
         waiting = await open_approvals(session)
         if hash_ is None:
             for found in waiting:

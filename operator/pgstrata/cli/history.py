@@ -16,12 +16,12 @@ from rich.text import Text
 
 from pgstrata.cli.apply import ExitCode
 from pgstrata.cli.cluster import cluster, read_resources
+from pgstrata.cli.control_schema import control_of
 from pgstrata.cli.status import print_versions
 from pgstrata.cli.tables import result_console
-from pgstrata.core.errors import DatabaseNotFound, ResourceNotFound
+from pgstrata.core.errors import ResourceNotFound
 from pgstrata.core.names import LockedObject
 from pgstrata.engine.approvals import Approval, read_approvals
-from pgstrata.engine.control import CONTROL_VERSION, read_control
 from pgstrata.migrations.spec import SCHEMA_VERSION
 from pgstrata.migrations.versions import Version
 from pgstrata.pg.connect import connect
@@ -68,9 +68,7 @@ async def print_history(url: str, version: str | None, output: str) -> ExitCode:
     target = Target(parse_url(url, origin="--database-url"))
     session = await connect(target, application_name="pgstrata:history")
     try:
-        control = await read_control(session)
-        if control is None or control.version < CONTROL_VERSION:
-            raise DatabaseNotFound(f"{target.label} has no history: nothing was applied")
+        await control_of(session)
         objects = await session.all("engine/list_objects", _Object)
         found = [await _read(session, o.object, version) for o in objects]
         if version is not None and not any(h.phases or h.files for h in found):

@@ -15,6 +15,7 @@ import click
 
 from pgstrata import __version__
 from pgstrata.cli.apply import Applied, ApplyOptions, ExitCode, apply
+from pgstrata.cli.control_schema import NoControlSchema
 from pgstrata.cli.display import Display
 from pgstrata.cli.manifests import InvalidManifest, read_manifests
 from pgstrata.core.api_values import parse_duration
@@ -156,6 +157,7 @@ def status_command(
     from pgstrata.cli.status import print_cluster_status, print_database_status  # noqa: PLC0415
 
     if database_url is not None:
+        _refuse_name(name)
         sys.exit(_run(print_database_status(database_url, output)))
     sys.exit(_run(print_cluster_status(kubeconfig, namespace, name, output)))
 
@@ -209,7 +211,8 @@ def approve_command(
     from pgstrata.cli.approve import approve_in_cluster, approve_in_database  # noqa: PLC0415
 
     if database_url is not None:
-        sys.exit(_run(approve_in_database(database_url, hash_ or name_or_hash)))
+        _refuse_name(name_or_hash if hash_ is not None else None)
+        sys.exit(_run(approve_in_database(database_url, name_or_hash)))
     if name_or_hash is None:
         raise click.MissingParameter(param_hint="NAME", param_type="argument")
     sys.exit(_run(approve_in_cluster(kubeconfig, namespace, name_or_hash, hash_, is_sure=yes)))
@@ -222,6 +225,15 @@ def run_command(kubeconfig: str | None) -> None:
     from pgstrata.cli.run import run_operator_process  # noqa: PLC0415  kopf is not for the others
 
     sys.exit(run_operator_process(kubeconfig))
+
+
+def _refuse_name(name: str | None) -> None:
+    """A database knows objects and no names: one that is given and not heeded would mislead."""
+    if name is not None:
+        raise click.UsageError(
+            f"NAME {name} is of a resource in a cluster, and --database-url (or "
+            "PGSTRATA_DATABASE_URL) says that it is about a database: give one of the two"
+        )
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -246,6 +258,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (InvalidSettings, InvalidKubeConfig) as error:
         print(f"pgstrata: {error.message}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
+    except NoControlSchema as error:
+        print(f"pgstrata: {error.message}", file=sys.stderr)
+        sys.exit(ExitCode.STALLED)
     except PgstrataError as error:
         print(f"pgstrata: {error.reason}: {error.message}", file=sys.stderr)
         sys.exit(ExitCode.STALLED)

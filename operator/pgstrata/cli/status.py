@@ -10,11 +10,10 @@ from rich.text import Text
 
 from pgstrata.cli.apply import ExitCode, condition_of
 from pgstrata.cli.cluster import cluster, read_resources
+from pgstrata.cli.control_schema import control_of
 from pgstrata.cli.tables import result_console, result_table
-from pgstrata.core.errors import DatabaseNotFound
 from pgstrata.core.names import LockedObject
 from pgstrata.core.resource import RawResource
-from pgstrata.engine.control import CONTROL_VERSION, read_control
 from pgstrata.migrations.journal import read_journal
 from pgstrata.pg.connect import connect
 from pgstrata.pg.session import Session
@@ -46,14 +45,7 @@ async def print_database_status(database_url: str, output: str) -> ExitCode:
     target = Target(parse_url(database_url, origin="--database-url"))
     session = await connect(target, application_name="pgstrata:status")
     try:
-        control = await read_control(session)
-        if control is None:
-            raise DatabaseNotFound(f"{target.label} has no control schema: nothing was applied")
-        if control.version < CONTROL_VERSION:
-            raise DatabaseNotFound(
-                f"{target.label} has control schema {control.version} of an older pgstrata; the "
-                "next look of an operator or apply upgrades it"
-            )
+        control = await control_of(session)
         claims = await session.all("engine/list_claims", _Claim)
         if output == "json":
             objects = [await _object_as_json(session, claim) for claim in claims]
