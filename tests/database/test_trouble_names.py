@@ -1,6 +1,8 @@
 """Names on the command line and in manifests that lead nowhere, and commands without a way to
 anything: each is refused with what to do, and none is passed over."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -56,3 +58,25 @@ def test_a_database_that_nothing_was_applied_to_is_there_all_the_same(
     assert (ended.code, ended.stdout) == (2, "")
     assert ended.stderr.startswith(f"pgstrata: database {database.name}")
     assert "has no control schema: nothing was applied" in ended.stderr
+
+
+@pytest.mark.pg18only
+@pytest.mark.parametrize("arguments", [("status",), ("history",), ("approve", "app")])
+def test_without_a_cluster_the_ways_to_one_are_named(
+    pgstrata: CommandLine, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    nowhere = {"HOME": str(tmp_path), "KUBERNETES_SERVICE_HOST": ""}
+    ended = pgstrata.run(*arguments, env=nowhere)
+    assert (ended.code, ended.stdout) == (64, "")
+    assert "--kubeconfig or KUBECONFIG, or a database by --database-url" in ended.stderr
+
+
+@pytest.mark.pg18only
+def test_the_operator_without_a_way_to_a_cluster_ends_as_for_a_wrong_setting(
+    pgstrata: CommandLine, tmp_path: Path
+) -> None:
+    nowhere = {"HOME": str(tmp_path), "KUBERNETES_SERVICE_HOST": ""}
+    assert pgstrata.run("run", env=nowhere).code == 64
+    no_kubeconfig = tmp_path / "config"
+    no_kubeconfig.write_text("a: 1\n")
+    assert pgstrata.run("run", "--kubeconfig", str(no_kubeconfig), env=nowhere).code == 64

@@ -30,6 +30,8 @@ from pgstrata.kube.store import KubeStore
 STOPPED: Final = 0
 FAILED: Final = 1
 LEASE_LOST: Final = 3
+UNUSABLE: Final = 64
+"""A setting or kubeconfig that cannot be; what the command line ends with for it elsewhere."""
 
 _INFORMER_GRACE: Final = 10.0
 _FORCED_GRACE: Final = 1.0
@@ -46,13 +48,14 @@ async def run_operator(
     """Run until SIGTERM or SIGINT (0), or until something that must run has ended (1).
 
     A lost Lease ends the process at once, with exit status 3 and without returning. Without a
-    kubeconfig the pod's own service account is used.
+    kubeconfig the pod's own service account is used; where there is no usable way to an API server
+    the status is 64.
     """
     try:
         client = await KubeClient.open(kubeconfig)
     except PgstrataError as error:
         log.critical("%s", error)
-        return FAILED
+        return UNUSABLE
     try:
         return await _Process(settings, make_driver, client).run()
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pgstrata.cli.kinds import HANDLERS
 from pgstrata.core.api_model import API_VERSION
+from pgstrata.core.errors import InvalidKubeConfig
 from pgstrata.core.resource import RawResource
 from pgstrata.kube.client import KubeClient
 from pgstrata.kube.raw import mapping, to_raw
@@ -17,7 +18,13 @@ async def cluster(kubeconfig: str | None) -> AsyncIterator[KubeClient]:
     """Open a client by --kubeconfig, KUBECONFIG, ~/.kube/config, or the pod's service account."""
     usual = Path.home() / ".kube" / "config"
     found = kubeconfig or os.environ.get("KUBECONFIG") or (str(usual) if usual.exists() else None)
-    client = await KubeClient.open(found)
+    try:
+        client = await KubeClient.open(found)
+    except InvalidKubeConfig as error:
+        raise InvalidKubeConfig(
+            f"{error.message.rstrip('.')}; name a cluster by --kubeconfig or KUBECONFIG, or a "
+            "database by --database-url"
+        ) from error
     try:
         yield client
     finally:
