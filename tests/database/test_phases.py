@@ -97,7 +97,8 @@ VERIFIED = {
     "1_a.sql": "CREATE TABLE a (id int, n int, old int); INSERT INTO a SELECT g, g - 2, g FROM "
     "generate_series(1, 5) AS g;",
     "1_a.contract.sql": "ALTER TABLE a DROP COLUMN old;",
-    "1_a.verify.sql": "SELECT 1 WHERE false;\n\nSELECT id, n FROM a WHERE n <= 0 ORDER BY id;",
+    "1_a.verify.sql": "SELECT 1 WHERE false;\n\n"
+    "SELECT id, n FROM a WHERE (n > 0) IS NOT TRUE ORDER BY id;",
 }
 
 
@@ -118,11 +119,11 @@ def test_rows_of_a_verify_file_stop_all_behind_them_until_the_data_is_mended(
     database.psql("update a set n = 1 where n <= 0")
     assert apply(pgstrata, database, files).said()[:2] == (0, "Succeeded")
 
-    database.psql("update a set n = -7 where id = 4")
+    database.psql("update a set n = null where id = 4")
     assert apply(pgstrata, database, files).code == 0, "what held is not asked again"
     blocked = apply(pgstrata, database, files, through="Contract").said()
     assert blocked[:2] == (2, "VerificationFailed")
-    assert "1 rows returned before Contract of version 1, each a failure: id=4, n=-7" in blocked[2]
+    assert "1 row returned before Contract of version 1, a failure: id=4, n=NULL" in blocked[2]
     assert "1_a.contract.sql" not in applied(database)
 
     database.psql("update a set n = 7 where id = 4")

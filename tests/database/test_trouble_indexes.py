@@ -241,7 +241,9 @@ def test_every_kind_of_index_is_built_once_and_adopted_elsewhere(
         pytest.param(
             "create table p (id int) partition by range (id)",
             "CREATE INDEX CONCURRENTLY p_id ON p (id);",
-            "p is partitioned, where an index cannot be built concurrently (SQLSTATE 0A000)",
+            "p is partitioned, where an index cannot be built concurrently (SQLSTATE 0A000): make "
+            "it by CREATE INDEX ... ON ONLY p, build one on each partition by CREATE INDEX "
+            "CONCURRENTLY, and join them by ALTER INDEX ... ATTACH PARTITION",
             id="partitioned",
         ),
         pytest.param(

@@ -80,3 +80,11 @@ def test_the_operator_without_a_way_to_a_cluster_ends_as_for_a_wrong_setting(
     no_kubeconfig = tmp_path / "config"
     no_kubeconfig.write_text("a: 1\n")
     assert pgstrata.run("run", "--kubeconfig", str(no_kubeconfig), env=nowhere).code == 64
+
+
+@pytest.mark.pg18only
+def test_a_file_that_is_not_there_is_named_once(pgstrata: CommandLine, tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    ended = pgstrata.run("apply", "-f", missing, "--database-url", "postgresql://nobody@127.0.0.1")
+    assert ended.code == 64
+    assert ended.stderr == f"pgstrata: {missing}: No such file or directory\n"

@@ -104,7 +104,9 @@ def _texts(path: str) -> Iterator[tuple[str, str]]:
     for file in files:
         try:
             yield str(file), file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise InvalidManifest(f"{file}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
             raise InvalidManifest(f"{file}: {error}") from error
 
 

@@ -4,7 +4,8 @@ A window opens at each time of its cron schedule, read on the clock of its time 
 for its duration, which is elapsed time. Values in, values out: the caller brings the database's
 clock. Made by databases/resolve.py, asked by databases/ for the status and by whoever gates a step.
 
-Cron's days are joined as in Vixie's cron: where both day fields are given one of them is enough.
+Cron's days are joined as in Vixie's cron: where both day fields are given one of them is enough,
+unless one begins with a star (`*/2`): then both must hold.
 """
 
 from collections.abc import Iterator

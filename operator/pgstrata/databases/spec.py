@@ -122,7 +122,8 @@ class WindowSpec(ApiModel):
     name: LabelName
     """What other resources call it."""
     schedule: Cron
-    """When it opens: cron, five fields; where both day fields are given, one is enough."""
+    """When it opens: cron, five fields; where both day fields are given, one is enough,
+    except that one which begins with `*` must hold too."""
     duration: Annotated[timedelta, ShortDuration("1m", "168h")]
     """How long it stays open."""
     time_zone: TimeZone = "UTC"

@@ -68,9 +68,12 @@ async def estimate(session: Session, work: Work, tables: Sequence[TableName]) ->
     measured = await session.one_or_none("engine/work_rate", _Rate, work=work.value)
     rate = measured.rate if measured is not None and measured.rate > 0 else UNMEASURED[work]
     how = "measured" if measured is not None else "assumed"
-    return Estimate(size / rate, f"{_megabytes(size)} MB at {_megabytes(rate)} MB/s, {how}")
+    return Estimate(size / rate, f"{human(size)} at {human(rate)}/s, {how}")
 
 
-def _megabytes(count: float) -> str:
+def human(count: float) -> str:
+    """Never 0.0 of anything but nothing: a tenth of a MB and less is said in kB, the rest in MB."""
+    if 0 < count < 0.1 * _MB:
+        return f"{max(1, count / 1024):.0f} kB"
     value = count / _MB
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+    return f"{value:.0f} MB" if value >= 10 else f"{value:.1f} MB"

@@ -153,7 +153,9 @@ class BuildIndex:
         if table.relkind == "p":
             raise MigrationFailed(
                 f"{self._place}: {self._wanted.table} is partitioned, where an index cannot be "
-                "built concurrently (SQLSTATE 0A000)"
+                "built concurrently (SQLSTATE 0A000): make it by CREATE INDEX ... ON ONLY "
+                f"{self._wanted.table}, build one on each partition by CREATE INDEX CONCURRENTLY, "
+                "and join them by ALTER INDEX ... ATTACH PARTITION"
             )
         return table
 

@@ -128,11 +128,13 @@ class VerifyVersion:
             if session.is_open:
                 await session.limit(StatementClass.LOOK)
         if rows:
-            count = f"{len(rows)} rows" if len(rows) < _ROWS_READ else f"{_ROWS_READ} rows and more"
+            count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+            count += " and more" if len(rows) == _ROWS_READ else ""
+            each = "a failure" if len(rows) == 1 else "each a failure"
             shown = "; ".join(_row(columns, row) for row in rows[:_ROWS_SHOWN])
             raise VerificationFailed(
                 f"{file.place(statement)}: {count} returned {self.moment.value[1]} of version "
-                f"{self.version.version}, each a failure: {shown}"
+                f"{self.version.version}, {each}: {shown}"
             )
 
     async def verify(self, work: Exclusive) -> None:
@@ -154,7 +156,11 @@ class VerifyVersion:
 
 def _row(columns: tuple[str, ...], row: tuple[object, ...]) -> str:
     pairs = zip(columns, row, strict=True)
-    return ", ".join(f"{name}={_clipped(str(value))}" for name, value in pairs) or "(no columns)"
+    return ", ".join(f"{name}={_shown(value)}" for name, value in pairs) or "(no columns)"
+
+
+def _shown(value: object) -> str:
+    return "NULL" if value is None else _clipped(str(value))
 
 
 def _clipped(text: str) -> str:

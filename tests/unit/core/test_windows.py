@@ -226,6 +226,12 @@ def test_of_two_day_fields_one_is_enough() -> None:
     assert window.at(utc("2026-04-11T00:00Z")).next_opening == utc("2026-04-13T00:00Z")
 
 
+def test_a_day_field_that_begins_with_a_star_must_hold_too() -> None:
+    window = Window("w", "0 2 */2 * MON", HOUR)
+    assert window.at(utc("2026-03-01T12:00Z")).next_opening == utc("2026-03-09T02:00Z")
+    assert window.at(utc("2026-03-10T00:00Z")).next_opening == utc("2026-03-23T02:00Z")
+
+
 def test_openings_that_touch_or_overlap_are_one() -> None:
     workdays = Window("w", "0 22 * * MON-FRI", 24 * HOUR)
     monday, saturday = utc("2026-03-02T22:00Z"), utc("2026-03-07T22:00Z")
