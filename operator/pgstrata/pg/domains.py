@@ -52,6 +52,8 @@ def possible_domain(type_name: Any) -> RelationRef | None:
 
 def made_domain(text: str) -> MadeDomain | None:
     """Return the domain that CREATE DOMAIN makes, or to which ALTER DOMAIN adds a constraint."""
+    if "domain" not in text.lower():
+        return None
     try:
         parsed = parse_statement(text)
     except SyntaxProblem:

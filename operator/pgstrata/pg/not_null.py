@@ -6,6 +6,7 @@ migrations/not_null.py, which knows what is valid already and what comes before.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from pgstrata.pg.lock_modes import RelationRef
@@ -102,7 +103,9 @@ def _commands(text: str) -> Iterator[tuple[RelationRef, Any]]:
         yield from ((table, node.alter_table_cmd) for node in parsed.node.cmds)
 
 
+@lru_cache(maxsize=16)
 def _parsed(text: str) -> Any:
+    """Return the tree, or None; one text is asked about several times in a row."""
     try:
         return parse_statement(text)
     except SyntaxProblem:
