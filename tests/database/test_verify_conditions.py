@@ -52,7 +52,7 @@ def test_rows_after_migrate_hold_its_condition_the_version_and_those_who_wait_fo
     assert holding(ended) == ["Expanded"]
     migrated = ended.condition("Migrated", name="base")
     assert migrated["reason"] == "VerificationFailed"
-    assert "Migrate of version 1 is not complete: 1_a.verify.sql:1:1: 1 rows" in migrated["message"]
+    assert "Migrate of version 1 is not complete: 1_a.verify.sql:1:1: 1 row" in migrated["message"]
     assert ended.condition("Contracted", name="base")["reason"] == "VerificationFailed"
     status = ended.status(name="base")
     assert status["versions"][0]["phases"][1]["state"] == "Done"
@@ -77,7 +77,7 @@ def test_rows_after_contract_hold_its_condition_and_those_who_wait_for_it(
     assert holding(ended) == ["Expanded", "Migrated"]
     contracted = ended.condition("Contracted", name="base")
     assert contracted["reason"] == "VerificationFailed"
-    assert "1 rows returned after Contract of version 1" in contracted["message"]
+    assert "1 row returned after Contract of version 1" in contracted["message"]
 
     ended = apply(pgstrata, database, base(files))
     assert holding(ended) == ["Expanded", "Migrated"], "whatever is asked for now"

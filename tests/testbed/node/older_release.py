@@ -34,7 +34,7 @@ EDITS = (
     (
         PACKAGE / "migrations" / "spec.py",
         "    applied_count: Count | None = None\n"
-        '    """Versions of which Expand and Migrate are done, as far as they were asked for."""\n',
+        '    """How many versions currentVersion stands for: itself and those below it."""\n',
         "",
     ),
     (PACKAGE / "migrations" / "projection.py", '        "applied_count": len(done),\n', ""),

@@ -42,3 +42,14 @@ def test_a_size_that_was_asked_for_stays() -> None:
     pace.beside(True)
     run(pace, 5e-4)
     assert pace.size == 1_000
+
+
+def test_a_machine_that_is_slow_with_all_does_not_make_batches_ever_smaller() -> None:
+    pace = Pace(size=1_000, largest=100_000, smallest=50)
+    pace.beside(True)
+    for _ in range(20):
+        pace.took(0.02, pace.size)
+    assert pace.size == 50
+    pace.size = 3  # since a row fails
+    pace.took(0.02, pace.size)
+    assert pace.size == 3

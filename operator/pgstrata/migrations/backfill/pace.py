@@ -31,6 +31,9 @@ class Pace:
     size: int
     largest: int
     """Where the size is fixed: that size, which it comes back to after it had to be smaller."""
+    smallest: int = 1
+    """No slow batch makes the size smaller than this: on a machine that has too much to do a batch
+    takes its time however small it is."""
     is_fixed: bool = False
     is_beside: bool = False
     """Whether others write."""
@@ -65,6 +68,7 @@ class Pace:
         return BESIDE_SECONDS if self.is_beside else TARGET_SECONDS
 
     def _scale(self, factor: float) -> None:
-        self.size = max(1, min(self.largest, round(self.size * factor)))
+        smallest = min(self.size, self.smallest)  # a row that fails may have made it smaller still
+        self.size = max(smallest, min(self.largest, round(self.size * factor)))
         if self._average is not None:
             self._average *= factor  # what the new size is expected to take

@@ -49,6 +49,8 @@ class Ranges(Protocol):
     unit: str
     """What `progress` counts."""
     first_size: int
+    smallest: int
+    """That a batch gets by taking long."""
     largest: int
 
     @property
@@ -125,6 +127,7 @@ class BlockRanges:
 
     unit = "blocks"
     way = BY_BLOCKS
+    smallest = UNITS
     largest = 4096 * UNITS
 
     def __init__(self, shape: BackfillShape, session: Session, size: Extent) -> None:
@@ -220,6 +223,7 @@ class KeyRanges:
     size: Extent
     unit: str = field(default="rows", init=False)
     first_size: int = field(default=1000, init=False)
+    smallest: int = field(default=50, init=False)
     largest: int = field(default=100_000, init=False)
     _texts: dict[tuple[bool, bool], str] = field(default_factory=dict, init=False)
 

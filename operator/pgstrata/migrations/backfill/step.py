@@ -144,7 +144,12 @@ class _Passes:
             self.work,
             self.shape,
             ranges,
-            Pace(asked or ranges.first_size, asked or ranges.largest, is_fixed=asked is not None),
+            Pace(
+                asked or ranges.first_size,
+                asked or ranges.largest,
+                ranges.smallest,
+                is_fixed=asked is not None,
+            ),
             throttle,
             Neighbours(session, self.work.monitor, self.shape.table.oid),
             report,
@@ -167,6 +172,8 @@ class _Passes:
                 locked_since = await self._wait_for_locks(wrong, who, locked_since)
             elif is_idle:
                 idle += 1
+                if batches.pace.is_beside and idle < IDLE_PASSES:
+                    await self.progress.pause(idle * _PAUSE_SECONDS)  # for what is under way there
             else:
                 idle, locked_since = 0, None
             if idle >= IDLE_PASSES:
