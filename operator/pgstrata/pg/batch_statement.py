@@ -111,7 +111,11 @@ class BatchStatement:
         counts = "count(*)"
         if types is not None and self.expressions:
             counts = f"count(*) FILTER (WHERE {self.changes(types)}), count(*)"
-        return f"SELECT {counts} FROM {self.tables}{where(self.conditions)}"
+        return self.select(counts, ())
+
+    def select(self, columns: str, more: Sequence[str]) -> str:
+        """Return a query over the rows that the statement goes over, with more conditions."""
+        return f"SELECT {columns} FROM {self.tables}{where((*self.conditions, *more))}"
 
     def changes(self, types: Sequence[str]) -> str:
         """Return the condition that a row would be another one after the statement."""

@@ -11,6 +11,7 @@ from pgstrata.migrations.backfill.directive import BatchOptions, Keep, read_batc
 from pgstrata.migrations.backfill.pace import TARGET_SECONDS, Pace
 from pgstrata.migrations.backfill.progress import two_digits
 from pgstrata.migrations.backfill.row_ranges import UNITS, BlockRanges, Extent, KeyRanges
+from pgstrata.migrations.backfill.rows_left import statements
 from pgstrata.migrations.backfill.shape import BackfillShape
 from pgstrata.migrations.backfill.table import BackfillTable, KeyColumn
 from pgstrata.pg.batch_statement import read_batch_statement
@@ -119,7 +120,7 @@ def shape(text: str = "UPDATE t SET b = 1", *, columns: Sequence[str] = ("id",))
     )
     key = tuple(KeyColumn(column, "int") for column in columns)
     return BackfillShape(
-        read_batch_statement(text), table, key, "SELECT 0", False, None, None, None
+        read_batch_statement(text), table, key, "SELECT 0", True, False, None, None, None
     )
 
 
@@ -196,3 +197,10 @@ def test_a_range_of_keys_in_the_statement() -> None:
 )
 def test_figures_have_two_digits(value: float, shown: float) -> None:
     assert two_digits(value) == shown
+
+
+def test_rows_that_are_left_are_taken_by_their_keys_some_at_a_time() -> None:
+    keys = [(str(number), "o'clock") for number in range(45)]
+    of_two = shape(columns=["id", "part"])
+    texts = [text_of(statement) for statement in statements(of_two, keys)]
+    assert [text.count("o''clock") for text in texts] == [20, 20, 5]

@@ -7,7 +7,8 @@ LockTimeout naming who holds it.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pgstrata.core.errors import LockTimeout, MigrationFailed, PgstrataError
@@ -92,6 +93,19 @@ class Batches:
             await self.report.moved(position, cursor.upper, done.rows)
             if pause := self.pace.pause_after(done.seconds):
                 await self.report.progress.pause(pause)
+        return self._changed - before
+
+    async def run_rows(self, statements: Iterable[Verbatim], cursor: Cursor) -> int:
+        """Run the file's statement over rows by their keys, once a pass has ended; return how many
+        were changed. What is locked or fails is left for the next pass, which says so.
+        """
+        before = self._changed
+        for statement in statements:
+            await self._heed()
+            with suppress(StatementFailed):
+                done = await self._batch(statement, cursor.upper)
+                self._changed += done.rows
+                await self.report.moved(cursor.upper, cursor.upper, done.rows)
         return self._changed - before
 
     async def _heed(self) -> None:

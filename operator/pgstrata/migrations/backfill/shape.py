@@ -38,6 +38,8 @@ class BackfillShape:
     """Counts the rows that are still to be changed, and perhaps those for which WHERE holds; None:
     it cannot be said, since doing the statement to a row twice is not the same as once. Each row is
     then taken exactly once."""
+    is_by_value: bool
+    """That count leaves out rows that have already what they would be set to."""
     has_guards: bool
     """Its WHERE looks at what it sets: a row for which it holds in the end is as it was."""
     only: str | None
@@ -92,29 +94,35 @@ async def read_shape(
     steady = await steadiness(session, statement)
     reader = _Reader(session, statement, table)
     is_plain = statement.expressions is not None and not await reader.reads_its_targets()
-    violations = await _violations(reader, is_plain=is_plain, is_steady=steady.is_steady)
+    violations, is_by_value = await _violations(
+        reader, is_plain=is_plain, is_steady=steady.is_steady
+    )
     only = None
     if statement.targets and violations is not None and not await reader.guards():
         only = statement.changes(table.types_of(statement.targets))
     keep, refusal = await _keep(reader, options, step, is_plain=is_plain, volatile=steady.volatile)
     has_guards = bool(statement.targets and await reader.guards())
-    return BackfillShape(statement, table, key, violations, has_guards, only, keep, refusal)
+    return BackfillShape(
+        statement, table, key, violations, is_by_value, has_guards, only, keep, refusal
+    )
 
 
-async def _violations(reader: "_Reader", *, is_plain: bool, is_steady: bool) -> str | None:
-    """Return the query that proves the end, or None where there can be none."""
+async def _violations(
+    reader: "_Reader", *, is_plain: bool, is_steady: bool
+) -> tuple[str | None, bool]:
+    """Return the query that proves the end, or None where there can be none; whether by value."""
     statement = reader.statement
     if statement.is_delete:
-        return statement.count_violations()
+        return statement.count_violations(), False
     if is_plain and is_steady:
         by_value = statement.count_violations(reader.table.types_of(statement.targets))
         if await _can_be_parsed(reader.session, by_value):  # else a type without equality
-            return by_value
+            return by_value, True
     # A lone target that is NULL where it is set: what it was says nothing, and done is done.
     is_filled = statement.fills and len(statement.targets) == 1
     if is_filled or (is_plain and await reader.guards()):
-        return statement.count_violations()
-    return None
+        return statement.count_violations(), False
+    return None, False
 
 
 async def refuse_volatile(session: Session, statement: BatchStatement) -> None:

@@ -33,6 +33,7 @@ from pgstrata.migrations.backfill.pace import Pace
 from pgstrata.migrations.backfill.progress import BackfillProgress
 from pgstrata.migrations.backfill.resume import goes_on, is_kept_right, refusal, trust
 from pgstrata.migrations.backfill.row_ranges import Extent, InexactKey, Ranges, extent, ranges_of
+from pgstrata.migrations.backfill.rows_left import FEW, keys_left, statements
 from pgstrata.migrations.backfill.shape import BackfillShape, read_shape
 from pgstrata.migrations.groups import Group
 from pgstrata.migrations.journal import Entry, start_step, step_finished
@@ -163,6 +164,10 @@ class _Passes:
             report.begin(cursor)
             changed = await batches.run_pass(cursor)
             wrong = await self._wrong(report, beside=batches.pace.is_beside)
+            if self.shape.by_blocks and 0 < wrong <= FEW:
+                left = statements(self.shape, await keys_left(session, self.shape))
+                changed += await batches.run_rows(left, cursor)
+                wrong = await self._wrong(report, beside=batches.pace.is_beside)
             if not wrong:
                 await self._judge_what_stays()
                 return
