@@ -7,11 +7,11 @@ from tests.testbed.database import Database
 from tests.testbed.declarations import declared
 from tests.testbed.far import FarAway
 
-ROWS = 100_000
-ONE_WAY_SECONDS = 0.01
-BATCHES = 30
-"""A batch of 50 ms has many thousands of these rows. By what a batch takes with the way to it 50 ms
-are full with 1,600 of them: 60 batches."""
+ROWS = 50_000
+ONE_WAY_SECONDS = 0.025
+BATCHES = 100
+"""A batch of 50 ms has thousands of these rows, on a busy machine many hundreds. With the way to
+the server each takes 100 ms, and by that they would end at a block each: near 200."""
 TABLE = f"""
 create table t (id integer primary key, x integer);
 insert into t select i from generate_series(1, {ROWS}) as i;
@@ -32,7 +32,7 @@ def test_batches_are_as_large_as_those_of_a_near_server(
     assert near in database.uri
     with FarAway(database.server.port, ONE_WAY_SECONDS) as far:
         uri = database.uri.replace(near, f":{far.port}/")
-        ended = pgstrata.apply(declared("1", FILES), uri)
+        ended = pgstrata.apply(declared("1", FILES), uri, timeout="80s")
     assert ended.said()[:2] == (0, "Succeeded"), ended.said()
     with database.connect() as connection:
         [(batches,)] = connection.execute("select count(*) from batches").fetchall()
