@@ -8,6 +8,13 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from pgstrata.migrations.backfill.directive import BatchOptions, Keep
+from pgstrata.migrations.backfill.rows_left import keys_left
+from pgstrata.migrations.backfill.shape import read_shape
+from pgstrata.pg import timeouts
+from pgstrata.pg.connect import connect
+from pgstrata.pg.target import Target, parse_url
+from pgstrata.pg.timeouts import StatementClass
 from tests.testbed.command_line import CommandLine
 from tests.testbed.database import Database
 from tests.testbed.declarations import declared
@@ -52,3 +59,18 @@ def test_rows_that_always_move_are_filled(pgstrata: CommandLine, database: Datab
         assert connection.execute("select count(*) from t where x is null").fetchone() == (0,)
         [(updates,)] = connection.execute("select min(seen) from t where id = any(%s)", [list(HOT)])
         assert updates > 10
+
+
+@pytest.mark.pg18only
+async def test_looking_for_what_is_left_may_take_as_long_as_a_scan(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.psql("create table t (id integer primary key, x integer); insert into t values (7);")
+    text = "UPDATE t SET x = id WHERE x IS NULL AND (SELECT true FROM pg_sleep(0.6))"
+    target = Target(parse_url(database.uri, origin="the test"))
+    session = await connect(target, application_name="test")
+    shape = await read_shape(session, text, BatchOptions(keep=Keep.NEVER), step="s")
+    monkeypatch.setattr(timeouts, "LOOK_STATEMENT_MS", 200)
+    await session.limit(StatementClass.LOOK)
+    assert await keys_left(session, shape) == [("7",)]
+    await session.close()

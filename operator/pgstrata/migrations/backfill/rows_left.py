@@ -11,6 +11,7 @@ from pgstrata.migrations.backfill.cursor import Position
 from pgstrata.migrations.backfill.shape import BackfillShape
 from pgstrata.pg.quoting import literal, quoted
 from pgstrata.pg.session import Session, Verbatim, verbatim
+from pgstrata.pg.timeouts import StatementClass
 
 FEW = 1_000
 """Rows that are looked up by their keys; more than these are worth another pass."""
@@ -25,7 +26,12 @@ async def keys_left(session: Session, shape: BackfillShape) -> list[Position]:
     if shape.is_by_value:
         conditions.append(statement.changes(shape.table.types_of(statement.targets)))
     rows = statement.select(keys, conditions)
-    found = await session.rows_of(verbatim(f"{rows} LIMIT {FEW}"))
+    await session.limit(StatementClass.SCAN)  # it goes over the whole table
+    try:
+        found = await session.rows_of(verbatim(f"{rows} LIMIT {FEW}"))
+    finally:
+        if session.is_open:
+            await session.limit(StatementClass.LOOK)
     return [tuple(map(str, key)) for key in found]
 
 
