@@ -134,7 +134,7 @@ def test_a_namespace_that_is_missing_is_told_and_served_once_it_is_there(
     [event] = poll(release.lease_events, PICKED_UP, "there is an Event on the Lease")
     assert (event["type"], event["reason"]) == ("Warning", "NamespaceNotServed")
     assert event["message"] == warning
-    assert operator.metric(REFUSED) == 3, "two kinds, and ConfigMaps"
+    poll(lambda: operator.metric(REFUSED) == 3, PICKED_UP, "two kinds and ConfigMaps are refused")
     assert operator.get("/readyz").status == operator.get("/healthz").status == 200
 
     release.create(release.other)
