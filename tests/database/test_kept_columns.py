@@ -1,5 +1,6 @@
 """Statements that change a column which a kept trigger depends on, of any version."""
 
+import re
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ SELECT data_type FROM information_schema.columns
 WHERE table_name IN ('t', 't2') AND column_name = 'v'
 """
 BACKFILL = "-- pgstrata: batch keep=always\nUPDATE t SET d = v::text WHERE d IS NULL;\n"
+HASH = re.compile(r"\b[0-9a-f]{16}\b")
 CHANGES = [
     "ALTER TABLE t ALTER COLUMN v TYPE bigint;",
     "ALTER TABLE t DROP COLUMN v;",
@@ -82,6 +84,52 @@ def test_a_contract_ends_the_trigger_of_a_higher_version_that_is_contracted_with
     assert ended.condition("Contracted")["status"] == "True"
     assert database.psql(TYPE) == ("bigint\n" if "TYPE" in change else "")
     assert database.psql(TRIGGERS) == "0\n"
+    assert database.psql("SELECT count(*) FROM pgstrata.approval WHERE consumed_at IS NULL") == (
+        "0\n"
+    )
+
+
+def test_a_trigger_of_another_version_stays_where_the_statement_that_ends_it_fails(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(f"{TABLE}CREATE TABLE u (id int); CREATE VIEW of_v AS SELECT v FROM t;")
+    files = {
+        "001_a.contract.sql": f"BEGIN;\nDROP TABLE u;\nCOMMIT;\n{CHANGES[1]}",
+        "002_b.migrate.sql": BACKFILL,
+    }
+    documents = declared("002", files, through="Contract")
+    ended = pgstrata.apply(documents, database.uri, "--approve", "all")
+    assert ended.said()[:2] == (2, "MigrationFailed"), ended.said()
+    database.psql("INSERT INTO t (id, v) VALUES (100, 7)")  # as older code does
+    files["001_a.contract.sql"] = files["001_a.contract.sql"].replace(
+        CHANGES[1], f"DROP VIEW of_v;\n{CHANGES[1]}"
+    )
+    documents = declared("002", files, through="Contract")
+    ended = pgstrata.apply(documents, database.uri, "--approve", "all")
+    assert ended.said()[:2] == (0, "Succeeded"), ended.said()
+    assert database.psql("SELECT d FROM t WHERE id = 100") == "7\n"
+    assert database.psql(TRIGGERS) == "0\n"
+
+
+def test_a_trigger_of_another_version_ends_only_where_its_contract_is_agreed_to(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(TABLE)
+    files = {"001_a.contract.sql": CHANGES[1], "002_b.migrate.sql": BACKFILL}
+    documents = declared("002", files, through="Contract")
+    asked_for: list[str] = []
+    for turn in ("version 002", "version 001"):
+        code, reason, message = pgstrata.apply(
+            documents, database.uri, *(f"--approve={hash_}" for hash_ in asked_for)
+        ).said()
+        assert (code, reason) == (4, "ApprovalPending"), (turn, message)
+        assert database.psql(f"{TRIGGERS}; {TYPE}") == "1\ninteger\n"
+        [hash_] = HASH.findall(message)
+        asked_for.append(hash_)
+    assert len(set(asked_for)) == len(asked_for)
+    approved = [f"--approve={hash_}" for hash_ in asked_for]
+    assert pgstrata.apply(documents, database.uri, *approved).said()[:2] == (0, "Succeeded")
+    assert database.psql(f"{TRIGGERS}; {TYPE}") == "0\n"
     assert database.psql("SELECT count(*) FROM pgstrata.approval WHERE consumed_at IS NULL") == (
         "0\n"
     )

@@ -21,11 +21,17 @@ from pgstrata.migrations.group_step import RunGroup
 from pgstrata.migrations.groups import Group, GroupKind, cut
 from pgstrata.migrations.index_step import BuildIndex
 from pgstrata.migrations.journal import Entry, Journal, PhaseMark
-from pgstrata.migrations.kept_columns import Names, keeps, may_have_kept, standing
+from pgstrata.migrations.kept_columns import (
+    KeptTrigger,
+    Names,
+    keeps,
+    may_have_kept,
+    standing,
+)
 from pgstrata.migrations.observed import ObservedSchema
 from pgstrata.migrations.outlines import outline_of, table_name, title_of
 from pgstrata.migrations.schedule import Asked, Schedule, schedule
-from pgstrata.migrations.schema_steps import CreateSchema, MarkPhases
+from pgstrata.migrations.schema_steps import AwaitApproval, CreateSchema, MarkPhases
 from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import MigrationSource, SourceVersion
 from pgstrata.migrations.spec import Phase
@@ -135,8 +141,8 @@ class _Planner:
         self._names = Names(observed, wanted.schema)
         self._kept = standing(source, journal)
         self._asked: frozenset[tuple[str, Phase]] = frozenset()
-        self._ended: set[Version] = set()
-        """Whose triggers go before their own contract, for that of another version."""
+        self._looked_at: set[Version] = set()
+        """Whose contract was prepared for, as that of another version ends triggers of theirs."""
 
     def steps(self, order: Schedule) -> list[Step]:
         completed = self._journal.completed
@@ -175,28 +181,32 @@ class _Planner:
         last_covered = max(
             (n for n, (g, _) in enumerate(groups) if gated[n] or may_be_gated(g)), default=None
         )
-        tables = tuple(sorted(set(self._kept_tables(version)))) if has_kept else ()
-        gates = self._gates(gate)
+        tables = self._kept_tables(version) if has_kept else ()
         for number, (group, entry) in enumerate(groups):
-            yield from self._ends_of_others(version, phase, group, entry.file)
+            stopped = self._stopped(version, phase, group, entry.file)
+            others = _versions(stopped)
+            for other in others:
+                self._prepare_contract_of(other)
             self._kept += self._names.made_by(version, group, entry)
-            ended = tuple(table for table in tables if self._names.ends(group, (table,)))
-            ends = EndOfKept(version.version, ended) if ended else None
-            if ends is not None and group.kind is not GroupKind.TRANSACTION:
-                yield _drop_draft(version, tables, gate, gates, is_last=False, before=entry.id)
-                ends = None
+            own = [table for table in tables if self._names.ends(group, (table,))]
+            ends = None
+            if group.kind is GroupKind.TRANSACTION:
+                ends = _end_of(version, own, stopped)
+            else:
+                ended = [version, *others] if own else others
+                yield from (self._drop_draft(one, entry.id) for one in ended)
             approval = gate if gated[number] else None
             is_last = number == last_covered and not has_kept
             yield self._group_draft(group, entry, approval, gate if is_last else None, ends)
         if has_kept:
-            yield _drop_draft(version, tables, gate, gates, is_last=True)
+            yield self._drop_draft(version)
         if phase is Phase.CONTRACT:
             self._kept = [one for one in self._kept if one.version.version != version.version]
 
-    def _ends_of_others(
+    def _stopped(
         self, version: SourceVersion, phase: Phase, group: Group, file: MigrationFile
-    ) -> Iterator[_Draft]:
-        """Yield the end of other versions' triggers that stop a group, where it was asked for.
+    ) -> list[KeptTrigger]:
+        """Return other versions' triggers that stop a group and go with it, as was asked for.
 
         Raises MigrationFailed where it was not: old code may still write rows that they keep right.
         """
@@ -204,8 +214,8 @@ class _Planner:
         kept = [
             one for one in self._kept if not is_contract or one.version.version != version.version
         ]
-        stopped = list(self._names.changes(group, file, kept))
-        for change in stopped:
+        changes = list(self._names.changes(group, file, kept))
+        for change in changes:
             if not is_contract or (change.kept.version.version.key, phase) not in self._asked:
                 raise change.refusal(file)
         moved = [
@@ -214,20 +224,32 @@ class _Planner:
             if is_contract and (one.version.version.key, phase) in self._asked
             if any(self._names.moves(statement, (one.table,)) for statement in group.statements)
         ]
-        others = {change.kept.version.version: change.kept.version for change in stopped}
-        others |= {one.version.version: one.version for one in moved}
-        for other in others.values():
-            self._before(other, phase)
-            self._ended.add(other.version)
-            self._kept = [one for one in self._kept if one.version.version != other.version]
-            gate = self._gate(other, phase)
-            tables = tuple(sorted(set(self._kept_tables(other))))
-            is_last = not other.of_phase(phase)
-            yield _drop_draft(other, tables, gate, self._gates(gate), is_last=is_last)
+        gone = {(one.version.version, one.table) for one in (*(c.kept for c in changes), *moved)}
+        stopped = [one for one in self._kept if (one.version.version, one.table) in gone]
+        self._kept = [one for one in self._kept if (one.version.version, one.table) not in gone]
+        return stopped
+
+    def _prepare_contract_of(self, other: SourceVersion) -> None:
+        """See that what another version's contract takes a part of may begin."""
+        if other.version in self._looked_at:
+            return
+        self._before(other, Phase.CONTRACT)
+        self._looked_at.add(other.version)
+        gate = self._gate(other, Phase.CONTRACT)
+        if gate is not None and not other.verify:
+            self._flush()
+            self._steps.append(AwaitApproval(other.version, gate, self._gates(gate)))
+
+    def _drop_draft(self, version: SourceVersion, before: str = "") -> _Draft:
+        """The step that drops a version's kept triggers: the last of its contract, or `before`."""
+        gate = self._gate(version, Phase.CONTRACT)
+        tables, gates = self._kept_tables(version), self._gates(gate)
+        consumes = None if before else gate
+        return _Draft(
+            lambda marks: DropKeep(version.version, tables, marks, gate, consumes, gates, before)
+        )
 
     def _keeps(self, version: SourceVersion) -> bool:
-        if version.version in self._ended:
-            return False
         # Of one that has begun all may be done but to say so, and to take the approval for used.
         return keeps(version, self._journal) or (
             self._is_contracted(version) and may_have_kept(version)
@@ -268,7 +290,7 @@ class _Planner:
         """A contract begins, or is gone on with, only where what it relies on still holds."""
         begun = self._journal.has_begun(version.version.key, phase.value)
         has_any = version.of_phase(phase) or keeps(version, self._journal)
-        is_over = version.version in self._ended
+        is_over = version.version in self._looked_at
         if phase is Phase.CONTRACT and version.verify and has_any and not is_over:
             gate = self._gate(version, phase)
             moment = Moment.WITHIN_CONTRACT if begun else Moment.BEFORE_CONTRACT
@@ -289,13 +311,16 @@ class _Planner:
         """Whether its contract has begun."""
         return self._journal.has_begun(version.version.key, Phase.CONTRACT.value)
 
-    def _kept_tables(self, version: SourceVersion) -> Iterator[TableName]:
+    def _kept_tables(self, version: SourceVersion) -> tuple[TableName, ...]:
         """The tables that a version's backfills change."""
-        for file in version.files:
-            for statement in file.statements:
-                if statement.batch is not None:
-                    ref = read_batch_statement(statement.text).table
-                    yield table_name(ref, self._observed, self._wanted.schema)
+        refs = {
+            read_batch_statement(statement.text).table
+            for file in version.files
+            for statement in file.statements
+            if statement.batch is not None
+        }
+        schema = self._wanted.schema
+        return tuple(sorted({table_name(ref, self._observed, schema) for ref in refs}))
 
 
 def entries(file: MigrationFile, applied: int) -> Iterator[tuple[Group, Entry]]:
@@ -317,20 +342,17 @@ def entries(file: MigrationFile, applied: int) -> Iterator[tuple[Group, Entry]]:
         )
 
 
-def _drop_draft(
-    version: SourceVersion,
-    tables: tuple[TableName, ...],
-    approval: str | None,
-    gates: tuple[Gate, ...],
-    *,
-    is_last: bool,
-    before: str = "",
-) -> _Draft:
-    """The step that drops a version's kept triggers; the last of its contract where it may be."""
-    consumes = approval if is_last else None
-    return _Draft(
-        lambda marks: DropKeep(version.version, tables, marks, approval, consumes, gates, before)
-    )
+def _versions(kept: Sequence[KeptTrigger]) -> list[SourceVersion]:
+    """Return whose triggers they are, each once."""
+    return list({one.version.version: one.version for one in kept}.values())
+
+
+def _end_of(
+    version: SourceVersion, own: Sequence[TableName], others: Sequence[KeptTrigger]
+) -> EndOfKept | None:
+    kept = {(version.version, table) for table in own}
+    kept |= {(one.version.version, one.table) for one in others}
+    return EndOfKept(frozenset(kept)) if kept else None
 
 
 def _step(

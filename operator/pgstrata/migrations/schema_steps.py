@@ -1,12 +1,15 @@
-"""The two smallest steps: the schema itself, and phases in which there is nothing to run."""
+"""The smallest steps: the schema itself, phases in which there is nothing to run, and an agreement
+that is only asked for.
+"""
 
 from dataclasses import dataclass
 
 from pgstrata.core.errors import AccessDenied
 from pgstrata.engine.exclusive import Exclusive
-from pgstrata.engine.plan import Outline
+from pgstrata.engine.plan import Gate, Outline
 from pgstrata.engine.progress import Progress
 from pgstrata.migrations.journal import PhaseMark, finish_phases
+from pgstrata.migrations.versions import Version
 from pgstrata.pg.failures import InsufficientPrivilege
 from pgstrata.pg.quoting import compose, quoted
 
@@ -79,3 +82,34 @@ class MarkPhases:
 
     async def record(self, work: Exclusive) -> None:
         """Recorded by execute, in its own transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitApproval:
+    """Go on only where the contract of a version is agreed to, of which another takes a part."""
+
+    version: Version
+    approval: str
+    gates: tuple[Gate, ...]
+
+    @property
+    def outline(self) -> Outline:
+        return Outline(
+            id=f"{self.version.key}/Contract/approval",
+            title=f"what comes next ends triggers of version {self.version}",
+            gates=self.gates,
+            approval=self.approval,
+        )
+
+    async def probe(self, work: Exclusive) -> bool:
+        """It was agreed to, or this were not asked."""
+        return True
+
+    async def execute(self, work: Exclusive, progress: Progress) -> None:
+        """There is nothing to do."""
+
+    async def verify(self, work: Exclusive) -> None:
+        """There is nothing to see."""
+
+    async def record(self, work: Exclusive) -> None:
+        """The approval is used up by the contract of its own version."""

@@ -103,29 +103,29 @@ async def drop_keep(work: Exclusive, progress: Progress, owned: list[Owned]) -> 
 
 @dataclass(frozen=True, slots=True)
 class EndOfKept:
-    """Triggers of a version that stand in the way of a group of its contract.
+    """Triggers of versions that stand in the way of a group of a contract.
 
     They go in the group's own transaction: where the group fails, or does not get its locks, they
     stay with the columns that it was to take away, and go on keeping rows right.
     """
 
-    version: Version
-    tables: tuple[TableName, ...]
+    kept: frozenset[tuple[Version, TableName]]
+    """Whose they are, and on which tables."""
 
     @property
     def said(self) -> str:
         """For the plan."""
-        tables = ", ".join(map(str, self.tables))
+        tables = ", ".join(sorted({str(table) for _, table in self.kept}))
         return f"drops the triggers that keep the backfills of {tables} right"
 
     async def triggers(self, work: Exclusive) -> list[Owned]:
         """Return those that are there."""
+        kept = {(version.key, table) for version, table in self.kept}
         return [
             one
             for one in await list_owned(work.session, work.fence.object)
-            if one.version == self.version.key
             if one.schema is not None and one.table is not None
-            if TableName(one.schema, one.table) in self.tables
+            if (one.version, TableName(one.schema, one.table)) in kept
         ]
 
 
