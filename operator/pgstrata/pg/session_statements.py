@@ -6,7 +6,7 @@ limits under which its session works.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -29,8 +29,12 @@ _FORBIDDEN_SETTINGS = MappingProxyType(
 _SEARCH_PATH_DEFAULT = (
     "the default of search_path is the server's and not spec.schema: SET it to what is meant"
 )
+_CONTROL_SCHEMA_FIRST = (
+    "names without a schema would mean pgstrata's own tables: leave pgstrata out of search_path"
+)
 _WHOLE_SESSION = "it resets the settings and locks under which pgstrata's session works"
 _KEEPS_LOCKS = "it gives back the advisory lock that keeps other operators away"
+_WORD = re.compile(r"[\w$]+")
 _TRANSACTION_KINDS = MappingProxyType(
     {
         "TRANS_STMT_BEGIN": StatementKind.TRANSACTION_BEGIN,
@@ -90,12 +94,21 @@ def set_variable(statement: Any) -> Classification:
         return Classification(
             kind, hazards=hazards, setting=Setting(statement.name.lower(), is_local)
         )
-    return _setting(kind, statement.name.lower(), is_local=statement.is_local)
+    values = [argument.a_const.sval.sval for argument in statement.args]
+    return _setting(kind, statement.name.lower(), values, is_local=statement.is_local)
 
 
-def _setting(kind: StatementKind, name: str, *, is_local: bool) -> Classification:
-    forbidden = _FORBIDDEN_SETTINGS.get(name)
+def _setting(
+    kind: StatementKind, name: str, values: Sequence[str], *, is_local: bool
+) -> Classification:
+    forbidden = _forbidden_setting(name, values)
     return Classification(kind, forbidden=forbidden, setting=Setting(name, is_local))
+
+
+def _forbidden_setting(name: str, values: Sequence[str]) -> str | None:
+    if name == "search_path" and any("pgstrata" in _WORD.findall(value) for value in values):
+        return _CONTROL_SCHEMA_FIRST
+    return _FORBIDDEN_SETTINGS.get(name)
 
 
 def discard(statement: Any) -> Classification:
@@ -122,10 +135,11 @@ def select(statement: Any) -> Classification:
 
 
 def _set_config(call: Call) -> Classification:
-    name, _, is_local = (*call.arguments, None, None, None)[:3]
+    name, value, is_local = (*call.arguments, None, None, None)[:3]
     if not isinstance(name, str):
         return Classification(StatementKind.QUERY, hazards=("changes a setting not named here",))
-    return _setting(StatementKind.SET, name.lower(), is_local=is_local is True)
+    values = [value] if isinstance(value, str) else []
+    return _setting(StatementKind.SET, name.lower(), values, is_local=is_local is True)
 
 
 def dml(statement: Any) -> Classification:
@@ -143,9 +157,10 @@ def _forbidden_call(calls: Iterator[Call] | list[Call]) -> str | None:
         if call.name.startswith("pg_advisory_unlock"):
             return _KEEPS_LOCKS
         if call.name == "set_config" and call.arguments:
-            name = call.arguments[0]
-            if isinstance(name, str) and name.lower() in _FORBIDDEN_SETTINGS:
-                return _FORBIDDEN_SETTINGS[name.lower()]
+            name, *values = call.arguments
+            texts = [value for value in values if isinstance(value, str)]
+            if isinstance(name, str) and (forbidden := _forbidden_setting(name.lower(), texts)):
+                return forbidden
     return None
 
 
