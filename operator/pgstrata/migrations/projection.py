@@ -19,6 +19,7 @@ from pgstrata.migrations.spec import (
     VersionStatus,
 )
 from pgstrata.migrations.verify_step import verification_due
+from pgstrata.migrations.versions import Version, read_file_name
 from pgstrata.pg.script import checksum
 
 
@@ -57,17 +58,28 @@ class _Completion:
 
 
 def reached(source: MigrationSource, journal: Journal, order: Schedule) -> list[SourceVersion]:
-    """Return the versions that the schema has, lowest first: all is done up to Migrate, as far as
-    that was asked for, of each and of all below it. Contract takes the old shape away and gives no
-    new one.
+    """Return the source's versions that the schema has, lowest first: all is done up to Migrate, as
+    far as that was asked for, of each and of all below it. Contract takes the old shape away and
+    gives no new one. What was added below a version that stands is refused and takes nothing away.
     """
     completion = _Completion(journal, order)
+    touched = journal.touched
+    highest = max(map(Version, touched), default=Version("0"))
+    standing = (v for v in source.versions if v.version.key in touched or not v.version < highest)
 
     def is_reached(version: SourceVersion) -> bool:
         wanted = [p for p in (Phase.EXPAND, Phase.MIGRATE) if completion.is_asked(version, p)]
         return bool(wanted) and all(completion.has(version, p) for p in wanted)
 
-    return list(takewhile(is_reached, source.versions))
+    return list(takewhile(is_reached, standing))
+
+
+def _above(source: MigrationSource, journal: Journal) -> list[str]:
+    """Return the versions above the target that the schema has, lowest first, as their files spell
+    them: a target that was set back is refused and takes nothing away."""
+    done = {Version(one.version) for one in journal.phases if one.phase == Phase.MIGRATE}
+    spelled = {one.version: read_file_name(one.file).version.text for one in journal.files}
+    return [spelled.get(v.key, v.key) for v in sorted(done) if v > source.target]
 
 
 def complete(
@@ -96,13 +108,14 @@ def facts(
     Args:
         half_done: the state of a phase of which something stands, and not all.
     """
-    done = reached(source, journal, order)
+    done = [one.version.text for one in reached(source, journal, order)]
+    done += _above(source, journal)
     completed = journal.completed
     target = source.target.key
     last = [p for p in Phase if (target, p.value) in completed]
     running = (p for v, p in order.phases if (v.version.key, p.value) not in completed)
     return {
-        "current_version": _last(done),
+        "current_version": done[-1] if done else None,
         "target_version": source.target.text,
         "phase": next(running, last[-1] if last else None),
         "applied_count": len(done),

@@ -214,7 +214,7 @@ class SchemaVersionStatus(KindStatus):
 
     current_version: VersionText | None = None
     """The highest version of which, as of all below it, Expand and Migrate are done, as far as they
-    were asked for, and the verify files held."""
+    were asked for, and the verify files held; also where spec.version was set back below it."""
     target_version: VersionText | None = None
     """The version that is being worked towards."""
     phase: Phase | None = None

@@ -60,6 +60,19 @@ def test_no_version_is_had_before_those_below_it() -> None:
     assert told(journal("1e", "2e", "1m"))[0] == "002"
 
 
+def test_a_target_that_is_set_back_takes_no_version_away() -> None:
+    set_back = source("001", ONE, ONE_MIGRATE, ONE_CONTRACT)
+    assert told(journal("1e", "2e", "1m", "2m"), of=set_back)[::2] == ("2", 2)
+    spelled = journal_of(ONE, ONE_MIGRATE, TWO, phases=(Phase.EXPAND, Phase.MIGRATE))
+    assert told(spelled, of=set_back)[0] == "002"
+    assert told(journal("1e", "2e", "1m"), of=set_back)[0] == "001", "2 was never whole"
+
+
+def test_a_version_that_is_added_below_one_that_stands_takes_none_away() -> None:
+    late = source("003", ONE, ONE_MIGRATE, TWO, file("003_c.sql"))
+    assert told(journal("1e", "3e", "1m", "3m"), of=late)[::2] == ("003", 2)
+
+
 def through(
     done: Journal, of: MigrationSource = BOTH, asked: Through = Through.MIGRATE
 ) -> tuple[object, ...]:
