@@ -240,7 +240,7 @@ async def test_a_cluster_is_known_by_the_uid_of_kube_system(
 async def test_where_that_may_not_be_read_the_setting_is_named(
     control_plane: ControlPlane, resources: Resources, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_CLUSTER_ID_PATIENCE", 0.5)
+    monkeypatch.setattr(store_module, "_CLUSTER_ID_PATIENCE", 3.0)
     resources.apply(*rbac("nobody", resources.namespace, [("", "pods", "get")]))
     kubeconfig = control_plane.service_account_kubeconfig("nobody", resources.namespace)
     client = await KubeClient.open(str(kubeconfig))

@@ -119,6 +119,7 @@ class KubeStore:
         Raises ClusterIdUnknown where it may not be read; right after its start an API server
         refuses what it allows a moment later, so that this is decided only after some seconds.
         """
+        refused: ApiError | None = None
         try:
             async with asyncio.timeout(_CLUSTER_ID_PATIENCE):
                 while True:
@@ -129,10 +130,10 @@ class KubeStore:
                         refused = error
                         await asyncio.sleep(1)
         except TimeoutError:
+            why = refused.message if refused is not None else "no answer"
             raise ClusterIdUnknown(
-                f"cannot read the uid of the namespace kube-system ({refused.message}): allow get "
-                "on that one name, or set clusterId (PGSTRATA_CLUSTER_ID) to a name that no other "
-                "cluster has"
+                f"cannot read the uid of the namespace kube-system ({why}): allow get on that one "
+                "name, or set clusterId (PGSTRATA_CLUSTER_ID) to a name that no other cluster has"
             ) from refused
 
     async def _edit_finalizers(
