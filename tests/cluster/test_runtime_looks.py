@@ -50,7 +50,7 @@ def operator(control_plane: ControlPlane, resources: Resources) -> Iterator[Runt
     with RuntimeOperator.running(kubeconfig, settings) as running:
         running.wait_leading()
         yield running
-        assert running.process.stop() == 0, running.process.tail()
+        assert running.process.stop(deadline=45) == 0, running.process.tail()
 
 
 @pytest.fixture
@@ -179,6 +179,7 @@ def test_a_labelled_secret_wakes_its_database_and_what_lives_there(
     resources.kubectl("create", "secret", "generic", "login", "--from-literal=password=one")
     resources.database("db-secret", secret="login")
     resources.schema_version("on-db-secret", database="db-secret")
+    operator.wait_trace("ended", "db-secret", kind=kind)
     operator.wait_trace("ended", "on-db-secret")
     settle()
     looks = len(operator.trace("look", "db-secret", kind))
