@@ -19,12 +19,12 @@ from tests.testbed.process import Process, child_environment
 from tests.testbed.scratch import scratch
 
 REPOSITORY = Path(__file__).parents[2]
-START = 30.0
+START = 90.0
 """Seconds until a process answers: mostly imports, on a machine that is busy with other tests."""
-SOON = 10.0
+SOON = 30.0
 FAST_LEASE = {
-    "PGSTRATA_LEASE_DURATION": "4s",
-    "PGSTRATA_LEASE_RENEW_DEADLINE": "3s",
+    "PGSTRATA_LEASE_DURATION": "10s",
+    "PGSTRATA_LEASE_RENEW_DEADLINE": "6s",
     "PGSTRATA_LEASE_RETRY_PERIOD": "500ms",
 }
 _COMMAND = (sys.executable, "-W", "error", "-m", "tests.cluster.runtime_process")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from pgstrata.app import deletions, runs
 from pgstrata.app.logs import configure_logging
 from pgstrata.app.operator import run_operator
 from pgstrata.app.settings import Settings
@@ -30,6 +31,8 @@ from pgstrata.core.outcome import Done
 from pgstrata.core.resource import RECONCILE_ANNOTATION, ObjectKey, ObjectStore, RawResource
 
 FAULTS = 2
+STRETCH = "TEST_STRETCH"
+"""The variable with the factor by which a deletion's times are longer here; unset: 1."""
 
 
 class RecordingDriver:
@@ -50,7 +53,8 @@ class RecordingDriver:
         if not name.startswith("plain-"):
             await self._store.ensure_finalizer(raw)
         self._say("begun", raw)
-        await self._run(name, interrupt)
+        await self._run(raw, interrupt)
+        self._say("stopped", raw, cause=str(interrupt.cause))
         await self._store.write_status(raw, _status(raw))
         self._say("ended", raw, cause=str(interrupt.cause))
         return Look(Done("recorded"), None)
@@ -77,10 +81,13 @@ class RecordingDriver:
         }
         return frozenset(found)
 
-    async def _run(self, name: str, interrupt: Interrupt) -> None:
+    async def _run(self, raw: RawResource, interrupt: Interrupt) -> None:
+        name = raw.key.name
         if name.startswith("soft-"):
             await interrupt.wait_soft()
         elif name.startswith("hard-"):
+            await interrupt.wait_soft()
+            self._say("asked", raw)
             await interrupt.wait_hard()
         elif name.startswith("stubborn-"):
             await _never_end()
@@ -121,9 +128,20 @@ def _texts(value: object, *path: str) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
+def _stretch(factor: float) -> None:
+    for module, name in (
+        (runs, "HARD_AFTER"),
+        (runs, "CANCEL_AFTER"),
+        (runs, "GIVE_UP_AFTER"),
+        (deletions, "CLEAN_UP_UNTIL"),
+    ):
+        setattr(module, name, getattr(module, name) * factor)
+
+
 def main() -> int:
     trace, kubeconfig = sys.argv[1:]
     configure_logging()
+    _stretch(float(os.environ.get(STRETCH, "1")))
 
     def make_driver(store: ObjectStore, cluster_id: str) -> Driver:
         return RecordingDriver(store, cluster_id, Path(trace))

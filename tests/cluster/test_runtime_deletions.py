@@ -1,6 +1,7 @@
 """A deleted resource is gone within five seconds, whatever its run and its clean-up do.
 
-Every worker of this module's operator is busy with a run that does not end while this is tried.
+Every worker of this module's operator is busy with a run that does not end while this is tried. All
+times are stretched, so that a busy machine's part of them is small.
 """
 
 import secrets
@@ -11,11 +12,13 @@ from dataclasses import dataclass
 import pytest
 
 from tests.cluster.runtime_operator import FAST_LEASE, Resources, RuntimeOperator, schema_version
+from tests.cluster.runtime_process import STRETCH as STRETCH_VARIABLE
 from tests.testbed.control_plane import ControlPlane
 from tests.testbed.polling import poll
 
-LIMIT = 5.0
-PROMPT = 2.0
+STRETCH = 3.0
+LIMIT = 5.0 * STRETCH
+PROMPT = 2.0 * STRETCH
 MANY = 40
 IDLE = ("done", "messy-cleanup", "broken-cleanup")
 RUNNING = ("soft-run", "hard-run", "stubborn-run")
@@ -41,6 +44,7 @@ def deletions(control_plane: ControlPlane) -> Iterator[Deletions]:
         "PGSTRATA_NAMESPACE": namespace,
         "PGSTRATA_WORKERS": str(WORKERS),
         "PGSTRATA_GRACE": "1s",
+        STRETCH_VARIABLE: str(STRETCH),
     }
     with RuntimeOperator.running(control_plane.kubeconfig, settings) as operator:
         resources.database("metrics", secret="login")
@@ -93,18 +97,19 @@ def test_it_is_gone_at_once_where_nothing_holds_it_up(deletions: Deletions, name
 
 @pytest.mark.parametrize("name", ["soft-run", "hard-run"])
 def test_the_clean_up_begins_when_the_run_has_ended(deletions: Deletions, name: str) -> None:
-    [ended] = deletions.operator.trace("ended", name)
+    [stopped] = deletions.operator.trace("stopped", name)
     [clean_up] = deletions.operator.trace("clean_up", name)
 
-    assert ended["cause"] == "the resource was deleted"
-    assert ended["at"] <= clean_up["at"]
+    assert stopped["cause"] == "the resource was deleted"
+    for line in (stopped, *deletions.operator.trace("ended", name)):
+        assert line["at"] <= clean_up["at"]
 
 
 def test_a_run_is_interrupted_hard_only_after_three_seconds(deletions: Deletions) -> None:
-    [ended] = deletions.operator.trace("ended", "hard-run")
-    [soft] = deletions.operator.trace("ended", "soft-run")
+    [asked] = deletions.operator.trace("asked", "hard-run")
+    [stopped] = deletions.operator.trace("stopped", "hard-run")
 
-    assert 2.5 < ended["at"] - soft["at"] < 4
+    assert 2.5 * STRETCH < stopped["at"] - asked["at"] < 3.5 * STRETCH
 
 
 def test_nothing_is_cleaned_up_beside_a_run_that_goes_on(deletions: Deletions) -> None:
@@ -118,7 +123,7 @@ def test_the_database_is_looked_at_again_to_collect_what_was_left(deletions: Del
     last = max(line["at"] for line in operator.trace("clean_up"))
     poll(
         lambda: any(look["at"] > last for look in operator.trace("look", "metrics", kind)),
-        LIMIT,
+        30.0,
         "the database was looked at",
     )
 
@@ -136,7 +141,7 @@ def test_many_at_once_are_gone_as_soon_although_no_clean_up_ends(deletions: Dele
     operator, resources = deletions.operator, deletions.resources
     names = tuple(f"messy-{number}" for number in range(MANY))
     resources.apply(*(schema_version(name) for name in names))
-    poll(lambda: len(_ended(operator, names)) == MANY, 30, "all were looked at")
+    poll(lambda: len(_ended(operator, names)) == MANY, 60.0, "all were looked at")
 
     gone = _delete(resources, names)
 
@@ -150,9 +155,9 @@ def test_the_process_ends_in_order_although_a_run_does_not(
     operator, resources = deletions.operator, deletions.resources
     started = time.monotonic()
 
-    assert operator.process.stop(deadline=20) == 0
-    assert time.monotonic() - started < 12
-    causes = {line["key"]: line["cause"] for line in operator.trace("ended")}
+    assert operator.process.stop(deadline=45) == 0
+    assert time.monotonic() - started < 21.0, "the grace and the 20 s that a pod is given"
+    causes = {line["key"]: line["cause"] for line in operator.trace("stopped")}
     key = f"SchemaVersion {resources.namespace}/soft-busy-0"
     assert causes[key] == "the operator is shutting down"
     lease = resources.get("lease", "pgstrata")

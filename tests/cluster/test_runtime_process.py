@@ -17,8 +17,8 @@ from tests.testbed.skipping import cannot
 from tests.testbed.unavailable import Unavailable
 
 CRDS = Path(__file__).parents[2] / "crds"
-RENEW_DEADLINE = 3.0
-LEASE_DURATION = 4.0
+RENEW_DEADLINE = 6.0
+LEASE_DURATION = 10.0
 NOTICED = 60.0
 """Seconds until it is noticed that definitions have come or gone: asked every 30 s."""
 
@@ -80,7 +80,7 @@ def test_on_sigterm_the_run_is_asked_to_stop_and_a_standby_goes_on(
     assert [other.trace("made") for other in others] == [[]] * len(others), "they only poll"
 
     started = time.monotonic()
-    assert leader.process.stop() == STOPPED
+    assert leader.process.stop(deadline=45) == STOPPED
     assert leader.trace("ended", "soft-run")[0]["cause"] == "the operator is shutting down"
     poll(lambda: _look_of_any(others, "soft-run"), SOON, "a standby looks at it")
     print(f"SIGTERM to the standby's first look: {time.monotonic() - started:.1f} s")
@@ -119,7 +119,7 @@ def exposed(outage_plane: ControlPlane) -> Iterator[Resources]:
     yield from _namespace(outage_plane)
 
 
-def test_a_frozen_api_ends_the_process_within_the_renew_deadline(
+def test_a_frozen_api_ends_the_process_before_the_lease_is_anothers(
     outage_plane: ControlPlane, exposed: Resources
 ) -> None:
     with RuntimeOperator.running(outage_plane.kubeconfig, _settings(exposed)) as operator:
@@ -133,7 +133,7 @@ def test_a_frozen_api_ends_the_process_within_the_renew_deadline(
             assert operator.process.wait(RENEW_DEADLINE + SOON) == LEASE_LOST
         finally:
             outage_plane.thaw_api()
-        assert time.monotonic() - started < RENEW_DEADLINE + 1
+        assert time.monotonic() - started < LEASE_DURATION
 
 
 def test_after_an_outage_a_process_started_meanwhile_goes_on(
@@ -146,14 +146,14 @@ def test_after_an_outage_a_process_started_meanwhile_goes_on(
         outage_plane.kill_api()
         started = time.monotonic()
         assert operator.process.wait(RENEW_DEADLINE + SOON) == LEASE_LOST
-        assert time.monotonic() - started < RENEW_DEADLINE + 1
+        assert time.monotonic() - started < LEASE_DURATION
 
     with RuntimeOperator.running(outage_plane.kubeconfig, _settings(exposed)) as operator:
         assert operator.get("/readyz").text == "standing by, but the lease cannot be read\n"
         assert operator.get("/healthz").status == 200
         outage_plane.restart_api()
         started = time.monotonic()
-        poll(lambda: operator.trace("look", "survivor"), 2 * SOON, "it goes on")
+        poll(lambda: operator.trace("look", "survivor"), NOTICED, "it goes on")
         print(f"API ready to the first look: {time.monotonic() - started:.1f} s")
 
 
@@ -176,7 +176,7 @@ def _without_crds(plane: ControlPlane) -> None:
         operator.wait_trace("ended", "plain-first")
 
         plane.kubectl("delete", "-f", str(CRDS))
-        poll(lambda: operator.get("/readyz").status == 503, SOON, "it sees that they have gone")
+        poll(lambda: operator.get("/readyz").status == 503, NOTICED, "it sees that they have gone")
         poll(lambda: missing in operator.get("/readyz").text, NOTICED, "it says what is missing")
         assert operator.get("/healthz").status == 200
         plane.kubectl("create", "-f", str(CRDS))
