@@ -74,7 +74,7 @@ def test_what_an_owner_leaves_behind_is_collected(own_control_plane: ControlPlan
     def gone() -> bool:
         return "owned" not in plane.kubectl("get", "configmaps", "--output=name").stdout
 
-    poll(gone, 20, "the garbage collector has deleted the dependent")
+    poll(gone, 60, "the garbage collector has deleted the dependent")
 
 
 def test_no_control_plane_outlives_a_killed_test_run(control_plane: ControlPlane) -> None:

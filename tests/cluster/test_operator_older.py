@@ -173,4 +173,4 @@ def test_a_kind_that_is_missing_is_told_by_every_pod_and_the_other_is_served(
     site.user.apply(schema_version("shop", "metrics", inline("create table a ()")))
     site.user.wait_ready("shop", deadline=NOTICED)
     for operator in operators:
-        assert operator.process.stop() == 0, "what was watched later ends as well"
+        assert operator.process.stop(deadline=45) == 0, "what was watched later ends as well"

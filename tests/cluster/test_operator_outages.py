@@ -20,7 +20,7 @@ pytestmark = pytest.mark.pg18only
 
 OUTAGE = 60.0
 ENDS_WITHIN = 15.0
-GOES_ON_WITHIN = 30.0
+GOES_ON_WITHIN = 60.0
 TABLE = "create table resting (id int)"
 
 

@@ -156,10 +156,15 @@ def test_the_step_that_runs_is_shown_in_the_status_and_is_no_event(
     repository: Repository, site: OperatorSite
 ) -> None:
     user = repository.user
-    user.apply(ledger("slow", "metrics", seconds=1.3, schema="slow"))
-    user.wait_for("slow", "Progressing", until=lambda it: "4 of 6" in ready(it)["message"])
-    user.wait_for("slow", "Progressing", until=lambda it: "5 of 6" in ready(it)["message"])
-    user.wait_ready("slow")
+    user.apply(ledger("slow", "metrics", seconds=4.0, schema="slow"))
+    for step in ("4 of 6", "5 of 6"):
+        user.wait_for(
+            "slow",
+            "Progressing",
+            deadline=60.0,
+            until=lambda it, step=step: step in ready(it)["message"],  # type: ignore[misc]
+        )
+    user.wait_ready("slow", deadline=60.0)
     user.wait_event("slow", ("Normal", "Succeeded"))
     told = ["Progressing", "Succeeded"]
     assert [reason for _, reason in user.events("slow")] == told

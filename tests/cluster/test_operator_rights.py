@@ -31,7 +31,7 @@ from tests.testbed.polling import poll
 
 pytestmark = pytest.mark.pg18only
 
-TOLD = 40.0
+TOLD = 90.0
 OURS = {"Role", "RoleBinding", "ServiceAccount"}
 DATABASE, VERSION, LEASE = "ManagedDatabase", "SchemaVersion", "Lease"
 STATUS, EVENT = "status", "Event"

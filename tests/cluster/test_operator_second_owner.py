@@ -112,7 +112,7 @@ def _apply(directory: Path, database: Database) -> tuple[int, dict[str, str]]:
         str(file),
         "--database-url",
         owner_uri(database),
-        "--timeout=10s",
+        "--timeout=50s",
         "-o",
         "json",
     ]

@@ -104,7 +104,7 @@ def test_a_lock_that_is_not_had_names_who_holds_it(
         assert f"pid {pid} (nightly report, idle in transaction, " in said
         assert "AccessShareLock on public.orders" in said
         assert "Stalled" not in {c["type"] for c in found["status"]["conditions"]}
-    user.wait_ready("shop", deadline=15.0)
+    user.wait_ready("shop", deadline=60.0)
 
 
 def test_a_build_waits_for_an_old_snapshot_and_says_for_whom(
