@@ -12,6 +12,7 @@ from typing import Any
 from pgstrata.core.errors import MigrationFailed
 from pgstrata.pg.calls import OF_THE_SESSION
 from pgstrata.pg.lock_modes import RelationRef
+from pgstrata.pg.printing import rewrite
 from pgstrata.pg.query_effects import relation_ref
 from pgstrata.pg.quoting import quoted
 from pgstrata.pg.syntax import (
@@ -19,7 +20,6 @@ from pgstrata.pg.syntax import (
     enum_name,
     node_type,
     parse_statement,
-    rewrite,
     walk,
 )
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from pgstrata.pg.lock_modes import RelationRef
-from pgstrata.pg.syntax import SyntaxProblem, node_type, parse_statement, rewrite, walk
+from pgstrata.pg.printing import rewrite
+from pgstrata.pg.syntax import SyntaxProblem, node_type, parse_statement, walk
 
 _ANY_INDEX = "index"
 _ANY_TABLE = "table"

@@ -1,4 +1,4 @@
-"""The one door to the SQL parser: parse a statement, look at its tree, edit it, print it again.
+"""The one door to the SQL parser: parse a statement, look at its tree, print it again.
 
 postgast (libpg_query: PostgreSQL 18's own grammar) is imported here alone, and at the first use,
 because that costs half a second. Called by classify.py, index_shape.py and what they are made of.
@@ -54,7 +54,7 @@ class StatementTooDeep(MigrationFailed):
 
 @dataclass(frozen=True, slots=True)
 class ParsedStatement:
-    """One statement and its tree. The tree is shared: read it, and change it by `rewrite` alone."""
+    """One statement and its tree. The tree is shared: read it, or use printing.rewrite."""
 
     text: str
     kind: str
@@ -94,18 +94,15 @@ def parse_statement(text: str) -> ParsedStatement:
     return ParsedStatement(text, tree.stmts[0].stmt.WhichOneof("node"), tree)
 
 
-def rewrite(parsed: ParsedStatement, edit: Callable[[Any], None]) -> str:
-    """Return the statement printed anew after `edit` has changed a copy of its node.
+def print_tree(tree: "ast.ParseResult") -> str:
+    """Return a tree as text. The printer leaves out parentheses: see printing.rewrite.
 
     Raises:
         StatementTooDeep: the printer could overflow the process's stack.
     """
-    if _depth(parsed.node) > MAX_PRINTED_DEPTH:
+    if _depth(tree.stmts[0].stmt) > MAX_PRINTED_DEPTH:
         raise StatementTooDeep("the statement is nested too deeply to be taken apart")
-    copy = type(parsed.tree)()
-    copy.CopyFrom(parsed.tree)
-    edit(getattr(copy.stmts[0].stmt, parsed.kind))
-    printed: str = _library().deparse(copy)
+    printed: str = _library().deparse(tree)
     return printed
 
 
