@@ -32,6 +32,11 @@ select
         ),
         '{}'
     ) as generated,
+    array(
+        select a.attname::text
+        from pg_attribute as a
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped and a.attnotnull
+    ) as not_null,
     k.columns as key_columns,
     k.types as key_types
 from pg_class as c
@@ -57,9 +62,18 @@ left join lateral (
         and i.indpred is null and i.indexprs is null
         and u.position <= i.indnkeyatts
         and (i.indisprimary or cardinality(%(keys)s::text []) > 0)
-    group by i.indexrelid, i.indisprimary
+    group by i.indexrelid, i.indrelid, i.indisprimary
     having
         bool_and(a.attnotnull)
+        -- PostgreSQL 18 has NOT NULL that is not validated
+        and not exists (
+            select from pg_constraint as n
+            where
+                n.conrelid = i.indrelid
+                and n.contype = 'n'
+                and not n.convalidated
+                and n.conkey <@ array_agg(a.attnum)
+        )
         and (
             cardinality(%(keys)s::text []) = 0
             or array_agg(a.attname::text order by a.attname::text)

@@ -9,6 +9,8 @@ select
             'now', 'transaction_timestamp', 'statement_timestamp', 'txid_current',
             'pg_current_xact_id', 'pg_current_snapshot', 'pg_backend_pid'
         )
+        -- what a STABLE function of somebody's reads may be what is changed
+        or (p.provolatile = 's' and p.pronamespace <> 'pg_catalog'::regnamespace)
     ) as is_of_its_time
 from pg_proc as p
 where p.proname = any(%(names)s::text [])

@@ -262,9 +262,11 @@ def role(database: Database) -> Iterator[str]:
     database.psql(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
 
 
-def apply_as(pgstrata: CommandLine, database: Database, role: str) -> tuple[int, str, str]:
+def apply_as(
+    pgstrata: CommandLine, database: Database, role: str, statement: str = SETS_A
+) -> tuple[int, str, str]:
     uri = database.server.socket_uri(database.name, role)
-    wanted = schema_version("1", {"1_b.migrate.sql": f"-- pgstrata: batch\n{SETS_A};\n"})
+    wanted = schema_version("1", {"1_b.migrate.sql": f"-- pgstrata: batch\n{statement};\n"})
     return pgstrata.apply([managed_database(), wanted], uri).said()
 
 
@@ -300,6 +302,23 @@ def test_rows_that_are_hidden_from_the_role_are_not_left_out_unseen(
     assert apply_as(pgstrata, database, role)[:2] == (0, "Succeeded")
     assert database.psql("SELECT count(*) FROM t WHERE b IS NULL") == "0\n"
     database.psql(f"DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}")
+
+
+@pytest.mark.parametrize("name", ["u", "of_u"])
+def test_rows_of_another_table_that_are_hidden_do_not_count_as_missing(
+    pgstrata: CommandLine, database: Database, role: str, name: str
+) -> None:
+    database.psql(
+        "CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u SELECT id FROM t;"
+        "ALTER TABLE u ENABLE ROW LEVEL SECURITY; CREATE POLICY none ON u USING (false);"
+        f"CREATE VIEW of_u AS SELECT id FROM u; ALTER VIEW of_u OWNER TO {role};"
+        f"GRANT SELECT ON u TO {role}; GRANT SELECT, DELETE ON t TO {role}"
+    )
+    delete = f"DELETE FROM t WHERE NOT EXISTS (SELECT FROM {name} AS u WHERE u.id = t.id)"
+    code, reason, message = apply_as(pgstrata, database, role, delete)
+    assert (code, reason) == (2, "MigrationFailed"), message
+    assert f"row-level security hides rows of u from role {role}" in message
+    assert database.psql("SELECT count(*) FROM t") == "20\n"
 
 
 @pytest.mark.pg18only

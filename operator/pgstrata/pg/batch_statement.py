@@ -6,7 +6,7 @@ that are made here. Only whole expressions are moved around; none is changed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pgstrata.core.errors import MigrationFailed
@@ -55,6 +55,8 @@ class BatchStatement:
     """One of them is that a target is NULL: it finds what is not done yet."""
     names_its_row: bool
     """The table's name stands where a value does: `to_jsonb(t)`, unless it is a column's too."""
+    takes_its_row: bool
+    """It stands there with a star: `row_to_json(t.*)`, which is no column's."""
     asks_user: bool
     """CURRENT_USER and the like stand in it."""
 
@@ -121,6 +123,13 @@ class BatchStatement:
         """Return the condition that a row would be another one after the statement."""
         wanted = [cast(e, t) for e, t in zip(self.expressions or (), types, strict=True)]
         return differs(self.columns(self.targets), wanted)
+
+    def as_fill(self) -> "tuple[BatchStatement, str] | None":
+        """Return `x = COALESCE(x, y)` as `x = y` with the condition that x is NULL."""
+        if self.expressions is None or len(self.targets) != 1 or self.inputs == self.expressions:
+            return None
+        value = f"COALESCE({', '.join(self.inputs)})"
+        return replace(self, expressions=(value,)), f"{self.columns(self.targets)[0]} IS NULL"
 
     @property
     def tables(self) -> str:
@@ -189,17 +198,19 @@ def read_batch_statement(text: str) -> BatchStatement:
         conditions=tuple(map(_expression_text, conditions)),
         fills=any(_is_null(condition, targets, name) for condition in conditions),
         names_its_row=any(_is_row(found, name) for found in walk(node)),
+        takes_its_row=any(_is_row(found, name, is_star=True) for found in walk(node)),
         asks_user=bool(asked & OF_THE_SESSION),
     )
 
 
-def _is_row(found: Any, table: str) -> bool:
+def _is_row(found: Any, table: str, *, is_star: bool = False) -> bool:
     """Whether it is the table's name alone, or with a star: the row as a whole."""
     if node_type(found) != "ColumnRef" or not found.fields:
         return False
     first, *rest = found.fields
-    is_star = [field.WhichOneof("node") for field in rest] == ["a_star"]
-    return first.string.sval == table and (not rest or is_star)
+    if first.string.sval != table:
+        return False
+    return [field.WhichOneof("node") for field in rest] == ["a_star"] if is_star or rest else True
 
 
 def _refuse(node: Any) -> None:

@@ -41,6 +41,50 @@ def reads_targets(update: Any, targets: Collection[str], own: Collection[Relatio
     return False
 
 
+def looks_at_others(update: Any, own: Collection[RelationRef]) -> bool:
+    """Whether a sub-select or an outer join of an UpdateStmt looks at its table's other rows; a row
+    beside it that is merely joined does not count."""
+    return next(_named(own, (n for n in walk(update) if _may_lack(n))), None) is not None
+
+
+def falls_otherwise(statement: Any, own: Collection[RelationRef]) -> bool:
+    """Whether rows of its own table are numbered, cut off or gathered in an order that is not sure
+    to be the same next time."""
+    queries = [n for n in walk(statement) if node_type(n) in {"SubLink", "RangeSubselect"}]
+    return any(
+        _goes_by_order(query) for query in queries if next(_named(own, [query]), None) is not None
+    )
+
+
+def _goes_by_order(query: Any) -> bool:
+    node: Any
+    for node in walk(query):
+        if node_type(node) == "SelectStmt" and (
+            node.HasField("limit_count")
+            or node.HasField("limit_offset")
+            or any(one.WhichOneof("node") is not None for one in node.distinct_clause)
+        ):
+            return True
+        if node_type(node) == "FuncCall" and (
+            node.HasField("over") or node.funcname[-1].string.sval in _BY_ORDER
+        ):
+            return True
+    return False
+
+
+_BY_ORDER = frozenset(
+    {
+        "array_agg",
+        "string_agg",
+        "json_agg",
+        "jsonb_agg",
+        "json_object_agg",
+        "jsonb_object_agg",
+        "xmlagg",
+    }
+)
+
+
 def deletes_by_others(delete: Any, own: Collection[RelationRef]) -> bool:
     """Whether rows of its own table decide which rows a DeleteStmt takes, so that those which are
     gone could let it take more: `id IN (SELECT id FROM t LIMIT 5)`.

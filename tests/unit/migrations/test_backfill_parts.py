@@ -115,6 +115,7 @@ def shape(text: str = "UPDATE t SET b = 1", *, columns: Sequence[str] = ("id",))
         [*columns, "b"],
         [*types, "int"],
         [],
+        [],
         columns,
         types,
     )

@@ -161,8 +161,14 @@ end
         return " and ".join(f"({new} IS NOT DISTINCT FROM ({value}))" for new, value in pairs)
 
     def _assign(self) -> str:
-        values = zip(self._of("NEW"), self._values("wanted"), strict=True)
-        return " ".join(f"{target} := {value};" for target, value in values)
+        """A column that is NOT NULL stays as the application has it where NULL would be set."""
+        found = zip(self.statement.targets, self._of("NEW"), self._values("wanted"), strict=True)
+        return " ".join(
+            f"{new} := coalesce({value}, {new});"
+            if target in self.table.not_null
+            else f"{new} := {value};"
+            for target, new, value in found
+        )
 
     def _of(self, record: str) -> list[str]:
         return [f"{record}.{quoted(target)}" for target in self.statement.targets]
@@ -190,7 +196,9 @@ class Volatility:
 
 
 @dataclass(frozen=True, slots=True)
-class _Trigger:
+class RowTrigger:
+    """A BEFORE trigger that may change a row (sql/migrations/before_triggers.sql)."""
+
     name: str
     language: str
     source: str
@@ -222,16 +230,16 @@ async def keep_rule(
         )
     if table.has_children:
         raise KeepRefused(f"{table.table} has child tables, which its trigger would not see")
-    generated = [c for c in sources if c in table.generated]
-    if generated:
-        raise KeepRefused(f"column {generated[0]} is generated: a BEFORE trigger does not see it")
     rest = tuple(c for c in statement.conditions if c not in guards)
+    if (fill := statement.as_fill()) is not None:
+        statement, guard = fill
+        guards = (*guards, guard)
     if statement.others and not rest:
         raise KeepRefused("no condition says which row of the other table belongs to which")
-    for trigger in await session.all("migrations/before_triggers", _Trigger, oid=table.oid):
+    for trigger in await session.all("migrations/before_triggers", RowTrigger, oid=table.oid):
         if trigger.is_ours and _step_line(step) in trigger.source.splitlines():
             continue
-        if (column := _sets_a_source(trigger, sources)) is not None:
+        if (column := sets_a_source(trigger, sources)) is not None:
             raise KeepRefused(f"trigger {trigger.name} may set {column} behind the application")
         if trigger.is_ours and set(trigger.columns) & set(statement.targets):
             raise KeepRefused(f"trigger {trigger.name} would not see that this one sets a column")
@@ -263,7 +271,7 @@ async def _volatile(session: Session, expressions: Sequence[str]) -> list[str]:
     return [function.name for function in found if function.is_volatile]
 
 
-def _sets_a_source(trigger: _Trigger, sources: Sequence[str]) -> str | None:
+def sets_a_source(trigger: RowTrigger, sources: Sequence[str]) -> str | None:
     """Return a source column that the trigger may set. Only plpgsql can be read."""
     if not sources:
         return None

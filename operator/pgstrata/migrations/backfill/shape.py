@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pgstrata.core.errors import MigrationFailed
 from pgstrata.migrations.backfill.directive import BatchOptions, Keep
 from pgstrata.migrations.backfill.keep_rule import KeepRefused, KeepRule, keep_rule
+from pgstrata.migrations.backfill.reads import changes_inputs, read_beside
 from pgstrata.migrations.backfill.table import BackfillTable, KeyColumn, NoKey
-from pgstrata.migrations.backfill.volatility import steadiness
+from pgstrata.migrations.backfill.volatility import Steadiness, steadiness
 from pgstrata.pg.batch_statement import BatchStatement, read_batch_statement, row
 from pgstrata.pg.failures import LockNotAvailable, StatementFailed
 from pgstrata.pg.quoting import quoted, quoted_relation
-from pgstrata.pg.self_reads import deletes_by_others, reads_targets, relations_read
 from pgstrata.pg.session import Session
 
 
@@ -90,17 +90,17 @@ async def read_shape(
             f"while they are counted off; name another unique key of {table.table} by key=<columns>"
         )
     await _refuse_unknown_names(session, statement)
-    await _refuse_reading_itself(session, statement, table)
+    read = await read_beside(session, statement, table)
     steady = await steadiness(session, statement)
     reader = _Reader(session, statement, table)
     is_plain = statement.expressions is not None and not await reader.reads_its_targets()
-    violations, is_by_value = await _violations(
-        reader, is_plain=is_plain, is_steady=steady.is_steady
-    )
+    violations, is_by_value = await _violations(reader, steady, is_plain=is_plain)
     only = None
     if statement.targets and violations is not None and not await reader.guards():
         only = statement.changes(table.types_of(statement.targets))
-    keep, refusal = await _keep(reader, options, step, is_plain=is_plain, volatile=steady.volatile)
+    keep, refusal = await _keep(
+        reader, options, step, is_plain=is_plain, volatile=steady.volatile, looks_at_others=read
+    )
     has_guards = bool(statement.targets and await reader.guards())
     return BackfillShape(
         statement, table, key, violations, is_by_value, has_guards, only, keep, refusal
@@ -108,19 +108,24 @@ async def read_shape(
 
 
 async def _violations(
-    reader: "_Reader", *, is_plain: bool, is_steady: bool
+    reader: "_Reader", steady: Steadiness, *, is_plain: bool
 ) -> tuple[str | None, bool]:
     """Return the query that proves the end, or None where there can be none; whether by value."""
     statement = reader.statement
+    if steady.volatile and (await steadiness(reader.session, statement, rows=True)).volatile:
+        return None, False  # the rows are drawn by lot: each time others
     if statement.is_delete:
         return statement.count_violations(), False
-    if is_plain and is_steady:
+    # A lone target that is NULL where it is set: what it was says nothing, and done is done.
+    is_filled = statement.fills and len(statement.targets) == 1
+    is_still = is_filled or not await changes_inputs(
+        reader.session, statement, reader.table, await reader.sources()
+    )
+    if is_plain and steady.is_steady and is_still:
         by_value = statement.count_violations(reader.table.types_of(statement.targets))
         if await _can_be_parsed(reader.session, by_value):  # else a type without equality
             return by_value, True
-    # A lone target that is NULL where it is set: what it was says nothing, and done is done.
-    is_filled = statement.fills and len(statement.targets) == 1
-    if is_filled or (is_plain and await reader.guards()):
+    if is_filled or (is_plain and is_still and await reader.guards()):
         return statement.count_violations(), False
     return None, False
 
@@ -160,46 +165,6 @@ async def _refuse_unknown_names(session: Session, statement: BatchStatement) -> 
         raise MigrationFailed(error.message) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Own:
-    """A relation that shows rows of the table (sql/migrations/own_rows.sql)."""
-
-    name: str
-    is_view: bool
-
-
-async def _refuse_reading_itself(
-    session: Session, statement: BatchStatement, table: BackfillTable
-) -> None:
-    """A batch would read what those before it have changed, and a second pass all of it."""
-    node = statement.parsed.node
-    named = {quoted_relation(ref): ref for ref in relations_read(node)}
-    if not named:
-        return
-    found = await session.all(
-        "migrations/own_rows",
-        _Own,
-        oid=table.oid,
-        names=sorted(named),
-        columns=list(statement.targets),
-        deletes=statement.is_delete,
-    )
-    own = {named[one.name] for one in found}
-    if statement.is_delete and deletes_by_others(node, own):
-        raise MigrationFailed(
-            f"other rows of {table.table} decide which of its rows are deleted: a batch would not "
-            "see those that are gone, and could take more; run it without the directive, or gather "
-            "the keys in another table and delete by that"
-        )
-    by_view = any(one.is_view for one in found)
-    if not statement.is_delete and (by_view or reads_targets(node, statement.targets, own)):
-        raise MigrationFailed(
-            f"the statement reads {', '.join(statement.targets)} from other rows of {table.table}, "
-            "which it sets: a batch would read what batches before it have set; run it without "
-            "the directive, or let it read a copy"
-        )
-
-
 async def _can_be_parsed(session: Session, text: str) -> bool:
     """Whether the server understands a text; it is not run."""
     try:
@@ -221,16 +186,16 @@ class _Reader:
         self._guards: tuple[str, ...] | None = None
 
     async def reads_its_targets(self) -> bool:
-        """Whether what is set depends on what was set before."""
-        return self.reads_its_row or not await self.stands_without(
-            self.statement.targets, self.statement.inputs
-        )
+        """Whether what is set depends on what was set before, or on what is generated from that."""
+        absent = (*self.statement.targets, *self.table.generated)
+        return self.reads_its_row or not await self.stands_without(absent, self.statement.inputs)
 
     @property
     def reads_its_row(self) -> bool:
         """Whether it takes the row as a whole, which no absence of a column shows."""
         statement = self.statement
-        return statement.names_its_row and statement.alias not in self.table.columns
+        is_column = statement.alias in self.table.columns
+        return statement.takes_its_row or (statement.names_its_row and not is_column)
 
     async def guards(self) -> tuple[str, ...]:
         """The conditions that look at the targets: `category IS NULL`."""
@@ -253,6 +218,8 @@ class _Reader:
 
     async def stands_without(self, absent: Sequence[str], texts: Sequence[str]) -> bool:
         """Whether these texts can still be parsed when the table has no such columns."""
+        if self.statement.alias in absent and self.statement.names_its_row:
+            return False  # without the column its name would be the row's
         present = [quoted(c) for c in self.table.columns if c not in absent]
         rows = f"(SELECT {', '.join(present)} FROM {quoted(self.table.schema, self.table.name)})"
         tables = f"{rows} AS {quoted(self.statement.alias)}"
@@ -262,7 +229,13 @@ class _Reader:
 
 
 async def _keep(
-    reader: _Reader, options: BatchOptions, step: str, *, is_plain: bool, volatile: Sequence[str]
+    reader: _Reader,
+    options: BatchOptions,
+    step: str,
+    *,
+    is_plain: bool,
+    volatile: Sequence[str],
+    looks_at_others: bool,
 ) -> tuple[KeepRule | None, str | None]:
     """Return the trigger's rule, or why there is none. Raises MigrationFailed for keep=always."""
     if options.keep is Keep.NEVER or (
@@ -270,27 +243,9 @@ async def _keep(
     ):
         return None, None
     try:
-        if reader.statement.is_delete:
-            raise KeepRefused("a DELETE has nothing that could be kept")
-        if reader.reads_its_row:
-            raise KeepRefused("it reads the row as a whole, with the columns that it sets")
-        if not await reader.stands_without((), _all_texts(reader.statement)):
-            raise KeepRefused("it names a system column, or the table by its schema")
-        if reader.statement.expressions is None:
-            raise KeepRefused(
-                "it sets several columns by one sub-select, a part of a column, or DEFAULT, so "
-                "that what each column is set to cannot be said by itself"
-            )
-        if not is_plain:
-            raise KeepRefused("what is set depends on what was set before")
-        if volatile:
-            raise KeepRefused(_volatile_text(volatile))
-        if reader.statement.asks_user:
-            raise KeepRefused("what is set depends on who sets it")
-        columns = row(reader.statement.columns(reader.statement.targets))
-        same = f"SELECT {columns} IS DISTINCT FROM {columns} FROM {reader.statement.tables}"
-        if not await _can_be_parsed(reader.session, same):
-            raise KeepRefused("a column that is set has a type without equality")
+        await _refuse_keep(
+            reader, is_plain=is_plain, volatile=volatile, looks_at_others=looks_at_others
+        )
         rule = await keep_rule(
             reader.session,
             reader.statement,
@@ -310,6 +265,40 @@ async def _keep(
             raise MigrationFailed(f"keep=always cannot be held: {error.message}; {cure}") from error
         return None, error.message
     return rule, None
+
+
+async def _refuse_keep(
+    reader: _Reader, *, is_plain: bool, volatile: Sequence[str], looks_at_others: bool
+) -> None:
+    """Raise KeepRefused for what no trigger can hold, by the statement itself."""
+    if reader.statement.is_delete:
+        raise KeepRefused("a DELETE has nothing that could be kept")
+    if looks_at_others:
+        raise KeepRefused(
+            "other rows of the table decide, among which a trigger does not find the new one"
+        )
+    if reader.reads_its_row:
+        raise KeepRefused("it reads the row as a whole, with the columns that it sets")
+    if not await reader.stands_without((), _all_texts(reader.statement)):
+        raise KeepRefused("it names a system column, or the table by its schema")
+    if reader.statement.expressions is None:
+        raise KeepRefused(
+            "it sets several columns by one sub-select, a part of a column, or DEFAULT, so "
+            "that what each column is set to cannot be said by itself"
+        )
+    generated = [c for c in await reader.sources() if c in reader.table.generated]
+    if generated:
+        raise KeepRefused(f"column {generated[0]} is generated: a BEFORE trigger does not see it")
+    if not is_plain:
+        raise KeepRefused("what is set depends on what was set before")
+    if volatile:
+        raise KeepRefused(_volatile_text(volatile))
+    if reader.statement.asks_user:
+        raise KeepRefused("what is set depends on who sets it")
+    columns = row(reader.statement.columns(reader.statement.targets))
+    same = f"SELECT {columns} IS DISTINCT FROM {columns} FROM {reader.statement.tables}"
+    if not await _can_be_parsed(reader.session, same):
+        raise KeepRefused("a column that is set has a type without equality")
 
 
 def _all_texts(statement: BatchStatement) -> tuple[str, ...]:

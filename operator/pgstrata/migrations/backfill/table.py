@@ -32,6 +32,7 @@ class BackfillTable:
     types: Sequence[str]
     """Of the columns, as a cast names them, with length and scale."""
     generated: Sequence[str]
+    not_null: Sequence[str]
     key_columns: Sequence[str] | None
     key_types: Sequence[str] | None
 

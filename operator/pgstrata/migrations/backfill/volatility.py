@@ -40,9 +40,15 @@ class _Hidden:
     name: str
 
 
-async def steadiness(session: Session, statement: BatchStatement) -> Steadiness:
-    """Look behind all names of a statement. What does not exist counts as steady."""
-    calls = calls_of(statement.parsed.text)
+async def steadiness(
+    session: Session, statement: BatchStatement, *, rows: bool = False
+) -> Steadiness:
+    """Look behind all names of a statement. What does not exist counts as steady.
+
+    Args:
+        rows: of what chooses the rows alone, not of what they are set to.
+    """
+    calls = calls_of(statement.select("1", ()) if rows else statement.parsed.text)
     opaque: list[str] = []
     read = [quoted_relation(ref) for ref in calls.relations - {statement.table}]
     views = await session.all("migrations/views_below", _View, names=read) if read else []
