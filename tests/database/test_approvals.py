@@ -129,7 +129,7 @@ def test_a_contract_that_gets_no_lock_keeps_its_approval_until_it_is_done(
     with database.connect() as reader:
         reader.execute("begin")
         reader.execute("select * from users")
-        blocked = pgstrata.apply(wanted(), database.uri, f"--approve={hash_}", timeout="3s")
+        blocked = pgstrata.apply(wanted(), database.uri, f"--approve={hash_}", timeout="10s")
         code, reason, message = blocked.said()
         assert (code, reason) == (3, "LockTimeout")
         assert f"pid {reader.info.backend_pid}" in message

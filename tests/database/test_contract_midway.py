@@ -32,9 +32,11 @@ def files(*, keep: str = "", verify: str = "SELECT id FROM t WHERE y IS NULL") -
     }
 
 
-def contract(pgstrata: CommandLine, database: Database, source: dict[str, str]) -> Ended:
+def contract(
+    pgstrata: CommandLine, database: Database, source: dict[str, str], timeout: str = "75s"
+) -> Ended:
     documents = declared("1", source, through="Contract")
-    return pgstrata.apply(documents, database.uri, "--approve", "all", timeout="4s")
+    return pgstrata.apply(documents, database.uri, "--approve", "all", timeout=timeout)
 
 
 def test_the_trigger_stays_until_what_it_stands_in_the_way_of_is_done(
@@ -64,7 +66,7 @@ def test_the_trigger_stays_while_a_lock_is_waited_for(
     assert pgstrata.apply(declared("1", source), database.uri).code == 0
     with psycopg.connect(database.uri) as other:
         other.execute("select from other")
-        ended = contract(pgstrata, database, source)
+        ended = contract(pgstrata, database, source, timeout="8s")
         assert ended.said()[1] == "LockTimeout", ended.said()
         assert other.execute(TRIGGERS).fetchone() == (1,)
     ended = contract(pgstrata, database, source)

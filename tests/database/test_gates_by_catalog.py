@@ -198,9 +198,10 @@ def test_writers_do_not_queue_behind_a_domains_constraint_that_waits_for_its_tab
     waited: list[float] = []
 
     def write() -> None:
-        begun = time.monotonic()
-        database.psql("insert into t values (2, 2)")
-        waited.append(time.monotonic() - begun)
+        with database.connect() as connection:
+            begun = time.monotonic()
+            connection.execute("insert into t values (2, 2)")
+            waited.append(time.monotonic() - begun)
 
     with database.connect() as holder:
         holder.execute("begin; insert into t values (3, 3)")
@@ -215,4 +216,4 @@ def test_writers_do_not_queue_behind_a_domains_constraint_that_waits_for_its_tab
     ended = run.wait()
     assert ended.said()[:2] == (0, "Succeeded"), ended.said()
     assert "public.t" in ended.stderr
-    assert max(waited) < 1.0
+    assert max(waited) < 5.0, "else a writer waits as long as the statement may, 30 s"

@@ -20,7 +20,7 @@ create table t (id int, name text);
 insert into t select n, 'n' || n from generate_series(1, 100) n;
 create table other (id int, name text);
 """
-STARTED = 30.0
+STARTED = 90.0
 FINISHED = 60.0
 INDEXES = """
 select indexrelid::regclass, indexrelid, indrelid::regclass, indisvalid

@@ -95,7 +95,7 @@ def test_a_host_name_that_cannot_be_one_is_told_in_one_line(
 ) -> None:
     del postgres_major
     url = f"postgresql://somebody@{host}:5432/app"
-    code, reason, message = pgstrata.apply(declared("1", FILES), url, timeout="2s").said()
+    code, reason, message = pgstrata.apply(declared("1", FILES), url, timeout="10s").said()
     assert (code, reason) == (3, "ConnectionFailed")
     assert host in message
     assert "\n" not in message

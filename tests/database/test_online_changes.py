@@ -108,13 +108,13 @@ def test_both_tables_of_a_foreign_key_are_locked_by_name_whatever_the_statement_
     key = "ALTER TABLE zeta ADD CONSTRAINT k FOREIGN KEY (a_id) REFERENCES alpha NOT VALID;"
     documents = declared("1", {"1_a.sql": key}, timeouts={"lock": "2s"})
 
-    def waits() -> list[str] | None:
-        with database.connect() as connection:
-            row = connection.execute(WAITS).fetchone()
-        return row[0] if row else None
+    with written(database, "alpha"), database.connect() as connection:
 
-    with written(database, "alpha"):
-        run = pgstrata.start_apply(documents, database.uri)
-        seen = poll(waits, 10.0, "it waits for a strong lock")
+        def waits() -> list[str] | None:
+            row = connection.execute(WAITS).fetchone()
+            return row[0] if row else None
+
+        run = pgstrata.start_apply(documents, database.uri, timeout="85s")
+        seen = poll(waits, 60.0, "it waits for a strong lock")
         assert seen == ["alpha ShareRowExclusiveLock false"], "and has none on zeta"
     assert run.wait().said()[:2] == (0, "Succeeded")

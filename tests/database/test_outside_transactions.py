@@ -16,7 +16,7 @@ from tests.testbed.polling import poll
 
 pytestmark = pytest.mark.pg18only
 
-STARTED = 30.0
+STARTED = 90.0
 
 PROCEDURE = """
 create table ran (n int generated always as identity, what text not null);

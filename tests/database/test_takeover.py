@@ -15,7 +15,7 @@ from tests.testbed.long_build import old_snapshot, waiting_build
 from tests.testbed.polling import poll
 from tests.testbed.postgres import PostgresServer
 
-STARTED = 30.0
+STARTED = 90.0
 TAKEN_OVER = 20.0
 """From the moment a run is stopped to the moment when another works in its place."""
 FINISHED = 60.0
@@ -56,9 +56,9 @@ def test_a_run_frozen_in_a_build_is_taken_over_within_20_s_and_does_no_harm_when
     database = monitoring.fresh()
     with old_snapshot(database) as holder, monitoring.start("frozen") as frozen:
         build = waiting_build(database, STARTED)
-        frozen.freeze()
-        since = monotonic()
         with monitoring.start("next") as following:
+            frozen.freeze()
+            since = monotonic()
             waiting_build(database, TAKEN_OVER, besides=build.pid)
             print(f"taken over after {monotonic() - since:.1f} s")
             holder.close()

@@ -131,7 +131,7 @@ def test_a_lock_that_is_never_had_times_out(pgstrata: CommandLine, database: Dat
     database.psql(SCHEMA)
     with open_transaction(database, "select count(*) from t") as session:
         documents = declared("1", ADD_COLUMN, timeouts=TIMEOUTS)
-        ended = pgstrata.apply(documents, database.uri, timeout="4s")
+        ended = pgstrata.apply(documents, database.uri, timeout="10s")
         code, reason, message = ended.said()
         assert (code, reason) == (3, "LockTimeout")
         assert f"pid {session.info.backend_pid} (nightly report" in message

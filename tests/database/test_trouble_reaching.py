@@ -124,7 +124,7 @@ def test_a_server_that_does_not_take_connections_is_tried_again(
 @pytest.mark.pg18only
 def test_a_server_that_stays_away_times_out(pgstrata: CommandLine) -> None:
     uri = "postgresql://somebody@127.0.0.1:1/postgres"
-    ended = pgstrata.apply(declared("1", FILES), uri, timeout="1s")
+    ended = pgstrata.apply(declared("1", FILES), uri, timeout="5s")
     assert ended.said()[:2] == (3, "ConnectionFailed")
     assert ended.condition("Reconciling")["status"] == "True"
 

@@ -1,5 +1,6 @@
 """A window gates the beginning of steps: what is said, what stops at its end, what is not begun."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -60,7 +61,7 @@ def apply(
 def test_nothing_begins_while_the_window_is_closed_and_it_is_said_when_it_opens(
     pgstrata: CommandLine, database: Database
 ) -> None:
-    later = (now(database) + timedelta(hours=3, minutes=2)).replace(second=0)
+    later = (now(database) + timedelta(hours=3, minutes=2, seconds=30)).replace(second=0)
     ended = apply(pgstrata, database, opening_at(later, "1h"))
     code, reason, message = ended.said()
     assert (code, reason) == (4, "WaitingForWindow")
@@ -115,7 +116,7 @@ def test_a_window_that_closes_midway_stops_a_backfill_at_a_batch_and_the_next_go
     pgstrata: CommandLine, database: Database
 ) -> None:
     database.psql(SLOW)
-    window = closing_in(8, database)
+    window = closing_in(18, database)  # the rows take 24 s
     ended = apply(pgstrata, database, window, files=BACKFILL)
     code, reason, message = ended.said()
     assert (code, reason) == (4, "WaitingForWindow")
@@ -123,7 +124,7 @@ def test_a_window_that_closes_midway_stops_a_backfill_at_a_batch_and_the_next_go
     assert "progress" not in ended.status()
     done = int(database.psql("select count(*) from t where b is not null"))
     assert 0 < done < 1200
-    assert done % 10 == 0
+    assert database.psql("select rows from pgstrata.cursor") == f"{done}\n"
     assert database.psql("select max(id) from t where b is not null") == f"{done}\n"
     assert database.psql("select to_regclass('behind')") == "\n"
 
@@ -156,10 +157,10 @@ def test_what_cannot_end_before_the_window_closes_is_not_begun(
         "alter table parts add constraint positive check (id > 0) not valid;"
     )
     files = {"1_a.sql": "CREATE TABLE small ();\nALTER TABLE parts VALIDATE CONSTRAINT positive;"}
-    code, reason, message = apply(pgstrata, database, closing_in(15, database), files=files).said()
+    code, reason, message = apply(pgstrata, database, closing_in(25, database), files=files).said()
     assert (code, reason) == (4, "WaitingForWindow")
     assert "takes about 3" in message
-    assert "(3.1 MB at 0.1 MB/s, measured), and window night closes in 1" in message
+    assert re.search(r"\(3.1 MB at 0.1 MB/s, measured\), and window night closes in \d+ s", message)
     assert "it is not begun" in message
     assert "never long enough" not in message
     validated = "select convalidated from pg_constraint where conname = 'positive' and conrelid = \
@@ -178,9 +179,9 @@ def test_what_names_no_table_is_estimated_by_the_size_of_the_database(
     assert pgstrata.apply([managed_database()], database.uri).code == 0
     database.psql(MEASURED)
     files = {"1_a.sql": "REINDEX SCHEMA public;"}
-    code, reason, message = apply(pgstrata, database, closing_in(15, database), files=files).said()
+    code, reason, message = apply(pgstrata, database, closing_in(25, database), files=files).said()
     assert (code, reason) == (4, "WaitingForWindow")
-    assert "MB at 0.1 MB/s, measured), and window night closes in 1" in message
+    assert re.search(r"MB at 0.1 MB/s, measured\), and window night closes in \d+ s", message)
 
 
 async def test_the_next_look_comes_when_the_window_opens(
@@ -202,11 +203,14 @@ async def test_the_next_look_comes_when_the_window_opens(
             holder="test",
         )
         [raw] = [r for r in store.resources if r.key.kind == "SchemaVersion"]
+        before = now(database)
         look = await driver.reconcile(raw, Interrupt())
+        after = now(database)
         assert look.outcome.reason is Reason.WAITING_FOR_WINDOW
         assert look.look_again is not None
         if minutes == 20:
             assert look.look_again == 600, "clocks are asked again every ten minutes"
             continue
-        late = now(database) + timedelta(seconds=look.look_again) - opens
-        assert timedelta() <= late <= timedelta(seconds=3), "in time, and not too early"
+        wait = timedelta(seconds=look.look_again)
+        assert after + wait >= opens, "not too early"
+        assert before + wait <= opens + timedelta(seconds=3), "in time"

@@ -212,7 +212,7 @@ class CommandLine:
         return self.start(*arguments, given=given, env=env, secret=secret).wait(deadline)
 
     def start_apply(
-        self, documents: Sequence[object], url: str | None, *arguments: str, timeout: str = "25s"
+        self, documents: Sequence[object], url: str | None, *arguments: str, timeout: str = "75s"
     ) -> Running:
         """Start `apply -o json` of manifests that are handed over on standard input."""
         given = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)
@@ -221,7 +221,7 @@ class CommandLine:
         return self.start("apply", *options, *where, *arguments, given=given)
 
     def apply(
-        self, documents: Sequence[object], url: str | None, *arguments: str, timeout: str = "25s"
+        self, documents: Sequence[object], url: str | None, *arguments: str, timeout: str = "75s"
     ) -> Ended:
         """Run `apply -o json` to its end. See start_apply."""
         return self.start_apply(documents, url, *arguments, timeout=timeout).wait()

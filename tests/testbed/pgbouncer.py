@@ -24,7 +24,7 @@ from tests.testbed.scratch import say
 from tests.testbed.unavailable import Unavailable
 
 PORT_TRIES = 5
-START_DEADLINE = 20.0
+START_DEADLINE = 60.0
 
 
 class PoolMode(Enum):

@@ -17,7 +17,7 @@ from tests.testbed.monitoring.writer import CONNECTIONS, GRACE, RATE, READY
 from tests.testbed.process import child_environment
 
 ROOT = Path(__file__).parents[3]
-START_DEADLINE = 20.0
+START_DEADLINE = 60.0
 STOP_DEADLINE = GRACE + 10.0
 
 

@@ -18,6 +18,13 @@ from tests.unit.app.resources import KEY, raw_resource
 @pytest.fixture(autouse=True)
 def _short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs_module, "HARD_AFTER", 0.03)
+    monkeypatch.setattr(runs_module, "CANCEL_AFTER", 60.0)
+    monkeypatch.setattr(runs_module, "GIVE_UP_AFTER", 61.0)
+
+
+@pytest.fixture
+def cancelled_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who heeds nothing is not waited for; who does would have to be quick."""
     monkeypatch.setattr(runs_module, "CANCEL_AFTER", 0.06)
     monkeypatch.setattr(runs_module, "GIVE_UP_AFTER", 0.09)
 
@@ -87,6 +94,7 @@ async def test_the_run_of_a_deleted_resource_ends_by_itself_if_it_heeds(
         assert (await looking).outcome == Done("as scripted")
 
 
+@pytest.mark.usefixtures("cancelled_soon")
 async def test_a_run_that_heeds_nothing_is_cancelled() -> None:
     runs = Runs(ScriptedDriver(_until_cancelled), on_late_end=never)
     looking = await _start(runs, raw_resource())
@@ -98,6 +106,7 @@ async def test_a_run_that_heeds_nothing_is_cancelled() -> None:
     assert not runs.is_active(KEY)
 
 
+@pytest.mark.usefixtures("cancelled_soon")
 async def test_a_run_that_survives_its_cancellation_is_given_up_and_keeps_its_key_busy() -> None:
     gate = asyncio.Event()
 
@@ -126,6 +135,7 @@ async def test_a_run_that_survives_its_cancellation_is_given_up_and_keeps_its_ke
     assert not runs.is_active(KEY)
 
 
+@pytest.mark.usefixtures("cancelled_soon")
 async def test_a_clean_up_is_cut_off_at_its_time() -> None:
     runs = Runs(ScriptedDriver(_until_cancelled), on_late_end=never)
     loop = asyncio.get_running_loop()
