@@ -14,5 +14,13 @@ set
     title = excluded.title,
     token = excluded.token,
     leftover = excluded.leftover,
-    error = null
+    error = null,
+    -- what was tried before does not count, but for the batches of a backfill
+    started_at = case
+        when exists (
+            select from pgstrata.cursor as c
+            where c.object = excluded.object and c.id = excluded.id
+        ) then s.started_at
+        else clock_timestamp()
+    end
 where s.state <> 'Applied'

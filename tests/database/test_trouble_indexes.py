@@ -270,3 +270,20 @@ def test_an_index_that_cannot_be_built_is_told_with_its_place(
     assert message.startswith("1_a.sql:2:")
     assert says in message
     assert database.psql(INVALID) == "0\n"
+
+
+def test_what_was_tried_before_counts_neither_as_time_nor_against_a_baseline(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql(f"{SCHEMA} insert into t values (1)")
+    assert pgstrata.apply(declared("1", UNIQUE), database.uri).said()[:2] == (2, "MigrationFailed")
+    database.psql("update pgstrata.step set started_at = now() - interval '1 day'")
+    assert pgstrata.apply(declared("1", UNIQUE), database.uri).said()[:2] == (2, "MigrationFailed")
+    took = "select max(coalesce(finished_at, now()) - started_at) < interval '1 hour'"
+    assert database.psql(f"{took} from pgstrata.step") == "t\n"
+
+    [database_, version] = declared("1", UNIQUE)
+    adopted = version | {"spec": version["spec"] | {"baseline": "1"}}
+    ended = pgstrata.apply([database_, adopted], database.uri)
+    assert ended.said()[:2] == (0, "Succeeded"), ended.said()
+    assert database.psql("select count(*) from pg_index where not indisvalid") == "0\n"

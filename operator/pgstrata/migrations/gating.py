@@ -17,6 +17,7 @@ from pgstrata.migrations.script_file import FileStatement, MigrationFile
 from pgstrata.migrations.source import SourceVersion
 from pgstrata.migrations.spec import Phase
 from pgstrata.pg.classification import StatementKind
+from pgstrata.pg.lock_modes import RelationRef
 
 LARGE_BYTES = 100 * 1024 * 1024
 _REWRITING = frozenset({StatementKind.CLUSTER, StatementKind.VACUUM, StatementKind.REFRESH})
@@ -35,7 +36,8 @@ def is_gated(group: Group, file: MigrationFile, observed: ObservedSchema) -> boo
     """Whether a group of a file needs agreement."""
     if file.phase is Phase.CONTRACT:
         return True
-    return any(_is_gated(statement, file, observed) for statement in group.statements)
+    stopped = frozenset(lock.table for lock in group.locks if lock.mode.stops_writers)
+    return any(_is_gated(statement, file, observed, stopped) for statement in group.statements)
 
 
 def may_be_gated(group: Group) -> bool:
@@ -68,17 +70,25 @@ def may_stop_writers(statement: FileStatement) -> bool:
     what = statement.what
     if what.stops_unnamed:
         return True
+    if what.kind is StatementKind.VALIDATE_CONSTRAINT:
+        return True  # behind a lock that its group has for another statement
     goes_over = what.rewrites or what.scans or what.added_types
     return bool(goes_over) and any(lock.mode.stops_writers for lock in what.locks)
 
 
-def _is_gated(statement: FileStatement, file: MigrationFile, observed: ObservedSchema) -> bool:
+def _is_gated(
+    statement: FileStatement,
+    file: MigrationFile,
+    observed: ObservedSchema,
+    stopped: frozenset[RelationRef],
+) -> bool:
+    """Whether a statement needs agreement where its group stops the writers of these tables."""
     if statement.what.is_destructive or statement.what.stops_unnamed:
         return True
     goes_over = observed.rewrites(statement) or statement.what.scans
     if not goes_over or observed.is_proven(file, statement):
         return False
-    locked = (lock for lock in statement.what.locks if lock.mode.stops_writers)
+    locked = (lock for lock in statement.what.locks if lock.table in stopped)
     return any(observed.bytes_of(lock) > LARGE_BYTES for lock in locked)
 
 
@@ -89,6 +99,8 @@ def _may_be_gated(statement: FileStatement) -> bool:
 def _parts(version: SourceVersion, phase: Phase) -> Iterator[str]:
     for file in version.of_phase(phase):
         yield file.file
+        if file.no_transaction:
+            yield "no-transaction"
         settings: list[str] = []  # they decide which table a name is
         for statement in file.statements:
             if phase is Phase.CONTRACT or _may_be_gated(statement):

@@ -90,8 +90,9 @@ class Journal:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever applied."""
-        return not (self.phases or self.files or self.steps)
+        """Whether nothing was ever applied, or is half done."""
+        is_begun = bool(self.begun) or any(step.is_applied for step in self.steps)
+        return not (self.phases or self.files or is_begun)
 
     @property
     def completed(self) -> frozenset[tuple[str, str]]:

@@ -155,7 +155,7 @@ def _statement(file: str, index: int, item: ScriptItem) -> FileStatement:
         text=item.text,
         line=item.line,
         column=item.column,
-        checksum=checksum(item.text),
+        checksum=checksum("\n".join(filter(None, (item.text, item.copy_data)))),
         copy_data=item.copy_data,
         what=what,
         batch=_batch(file, item, what),

@@ -178,11 +178,14 @@ def copy(statement: Any) -> Classification:
 
 
 _DESTROYS = re.compile(
-    r"\b(?:drop\s+(?:table|column|schema|type|domain|sequence|materialized|owned|extension|foreign)"
+    r"\b(?:drop\s+(?:table|column|attribute|schema|type|domain|sequence|materialized|owned|extension"
+    r"|foreign)"
+    r"|alter\s+table\b[^;]*?\bdrop\b(?!\s+(?:constraint|default|not\s+null|expression|identity)\b)"
     r"|(?!drop\s+(?:trigger|policy|rule|index)\b)drop\s[^;]*\bcascade"
-    r"|truncate|delete\s+from)\b",
+    r"|truncate|delete\s+from|then\s+delete)\b",
     re.IGNORECASE,
 )
+_COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 
 def do_block(statement: Any) -> Classification:
@@ -191,7 +194,7 @@ def do_block(statement: Any) -> Classification:
     texts = [node.sval for node in nodes if node_type(node) == "String"]
     return Classification(
         StatementKind.DO_BLOCK,
-        is_destructive=any(_DESTROYS.search(text) is not None for text in texts),
+        is_destructive=any(_DESTROYS.search(_COMMENT.sub(" ", text)) for text in texts),
         hazards=(f"{LOCKS_UNKNOWN}: opaque block",),
     )
 

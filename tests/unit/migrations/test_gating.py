@@ -105,6 +105,9 @@ def test_what_goes_over_tables_that_it_does_not_name_is_gated_always(sql: str) -
         "VACUUM FULL t",
         "CLUSTER t USING i",
         "REINDEX TABLE t",
+        "BEGIN; ALTER TABLE t ADD CONSTRAINT c CHECK (a > 0) NOT VALID;"
+        " ALTER TABLE t VALIDATE CONSTRAINT c; COMMIT",
+        "BEGIN; ALTER TABLE t VALIDATE CONSTRAINT c; ALTER TABLE t ADD b int; COMMIT",
     ],
 )
 def test_what_goes_over_a_table_while_writers_wait_is_gated_from_100_mb_on(sql: str) -> None:
@@ -148,9 +151,12 @@ def test_the_hash_covers_version_phase_schema_text_and_options() -> None:
         hash_of_phase("SELECT 1; DROP TABLE t;"),
         hash_of_phase(BATCH.format(100)),
         hash_of_phase(BATCH.format(200)),
+        hash_of_phase("TRUNCATE t; COPY t FROM stdin;\n1\n\\.\n"),
+        hash_of_phase("TRUNCATE t; COPY t FROM stdin;\n2\n\\.\n"),
+        hash_of_phase(f"-- pgstrata: no-transaction\n{drop}"),
         hash_of_phase(BATCH.format("100 keep=never")),
     }
-    assert len(found) == 9
+    assert len(found) == 12
 
 
 def test_the_hash_of_an_earlier_phase_covers_what_is_gated_and_nothing_else() -> None:
