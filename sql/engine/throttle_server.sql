@@ -29,7 +29,7 @@ left join lateral (
         r.slot_name,
         pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn) as retained
     from pg_replication_slots as r
-    where r.restart_lsn is not null
+    where r.restart_lsn is not null and r.wal_status is distinct from 'lost'
     order by retained desc
     limit 1
 ) as s on true

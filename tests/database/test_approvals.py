@@ -252,3 +252,19 @@ def test_a_plan_shows_gates_hashes_and_hazards_of_all_phases_and_changes_nothing
     assert f"-- gate: Approval of {hash_}" in plan("-o", "sql").stdout
     assert f"Approval ({hash_})" in " ".join(plan().stdout.split())
     assert waiting_hash(pgstrata.apply(wanted(), database.uri)) == hash_
+
+
+def test_history_of_a_dotted_version_has_its_own_approvals_alone(
+    pgstrata: CommandLine, database: Database
+) -> None:
+    database.psql("create table a (); create table b ()")
+    files = {"1.2_a.contract.sql": "DROP TABLE a;", "1.3_b.contract.sql": "DROP TABLE b;"}
+    documents = [managed_database(), schema_version("1.3", files, through="Contract")]
+    first = waiting_hash(pgstrata.apply(documents, database.uri))
+    second = waiting_hash(pgstrata.apply(documents, database.uri, f"--approve={first}"))
+    ended = pgstrata.apply(documents, database.uri, f"--approve= {first}, {second} ")
+    assert ended.said()[:2] == (0, "Succeeded"), ended.said()
+    for version, hash_ in (("1.2", first), ("1.3", second)):
+        table = pgstrata.run("history", version, "--database-url", database.uri).stdout
+        assert [one in table for one in (first, second)].count(True) == 1
+        assert hash_ in table

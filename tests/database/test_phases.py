@@ -170,7 +170,7 @@ def test_suspend_holds_a_change_and_leaves_what_is_as_declared_ready(
     assert held.said() == (
         4,
         "Suspended",
-        "spec.suspend is true; held back: 1 steps to version 2",
+        "spec.suspend is true; held back: 1 step to version 2",
     )
     assert held.status()["plan"]["steps"][0]["state"] == "Pending"
     assert standing(database, "b") == []

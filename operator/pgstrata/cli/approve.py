@@ -7,6 +7,7 @@ read may no longer be what would be run.
 
 import getpass
 import json
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ async def approve_in_database(url: str, hash_: str | None) -> ExitCode:
             for found in waiting:
                 print(f"{found.hash}  {found.object}: {found.what}")
             return ExitCode.WAITING if waiting else ExitCode.READY
-        by = f"{getpass.getuser()}@{socket.gethostname()}"
+        by = f"{_user()}@{socket.gethostname()}"
         for found in waiting:
             if found.hash == hash_ and await approve(session, found.object, hash_, by):
                 print(f"approved {hash_} of {found.object}: {found.what}")
@@ -95,3 +96,11 @@ def _show(raw: RawResource) -> None:
 def _text(step: Mapping[str, JsonValue], name: str) -> str:
     value = step.get(name)
     return value if isinstance(value, str) else json.dumps(value) if value else "none"
+
+
+def _user() -> str:
+    """The user's name; in a container it may have none."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

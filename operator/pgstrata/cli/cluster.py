@@ -13,11 +13,18 @@ from pgstrata.kube.client import KubeClient
 from pgstrata.kube.raw import mapping, to_raw
 
 
+def _usual() -> str | None:
+    try:
+        usual = Path.home() / ".kube" / "config"
+    except RuntimeError:  # a user without a home
+        return None
+    return str(usual) if usual.exists() else None
+
+
 @asynccontextmanager
 async def cluster(kubeconfig: str | None) -> AsyncIterator[KubeClient]:
     """Open a client by --kubeconfig, KUBECONFIG, ~/.kube/config, or the pod's service account."""
-    usual = Path.home() / ".kube" / "config"
-    found = kubeconfig or os.environ.get("KUBECONFIG") or (str(usual) if usual.exists() else None)
+    found = kubeconfig or os.environ.get("KUBECONFIG") or _usual()
     try:
         client = await KubeClient.open(found)
     except InvalidKubeConfig as error:

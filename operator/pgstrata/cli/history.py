@@ -6,6 +6,7 @@ Changes nothing.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -106,6 +107,9 @@ async def print_cluster_history(
     return ExitCode.READY
 
 
+_SUFFIXES = re.compile(r"(\.[a-z]+)?\.sql$")
+
+
 async def _read(session: Session, object_: str, version: str | None) -> _History:
     phases = await session.all("migrations/read_history", _Phase, object=object_)
     files = await session.all("migrations/read_file_texts", _File, object=object_)
@@ -114,7 +118,7 @@ async def _read(session: Session, object_: str, version: str | None) -> _History
         wanted = Version(version).key
         phases = [p for p in phases if p.version == wanted]
         files = [f for f in files if f.version == wanted]
-        names = {f.file.partition(".")[0] for f in files}  # its verify file has the same
+        names = {_SUFFIXES.sub("", f.file) for f in files}  # its verify file has the same
         approvals = [a for a in approvals if any(f" {name}." in f" {a.what}" for name in names)]
     return _History(object_, phases, files, approvals)
 

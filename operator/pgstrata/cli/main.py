@@ -109,7 +109,7 @@ def apply_command(
         print(f"{name}: not a kind of pgstrata, passed over", file=sys.stderr)
     display = Display()
     with display.running():
-        hashes = frozenset(word for given in approve for word in given.split(",") if word)
+        hashes = frozenset(word for given in approve for word in given.replace(",", " ").split())
         options = ApplyOptions(database_url, take_over, timeout, hashes, ignore_windows)
         applied = _run(apply(manifests, options, display.show, display.warn))
     _print_result(applied, output)

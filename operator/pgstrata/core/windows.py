@@ -19,8 +19,9 @@ from pgstrata.core.errors import InvalidSpec
 
 HORIZON = timedelta(days=8)
 """How far occurrences that run into each other are followed: a week and a day."""
-_MERGED_MAX = 1_000
-"""And how many of them at most."""
+_MERGED_MAX = 12_000
+"""And how many of them at most: those of every minute."""
+_ALWAYS = ["*"] * 5
 _SECOND = timedelta(seconds=1)
 _FIELDS = ("minute", "hour", "day of month", "month", "day of week")
 _ANY_WALL = datetime(2000, 1, 1)
@@ -86,6 +87,8 @@ class Window:
 
     def at(self, now: datetime) -> Opening:
         """Return whether it is open at `now`, an aware time."""
+        if self.schedule.split() == _ALWAYS and self.duration >= timedelta(minutes=1):
+            return Opening(True, None, None)
         moment = now.astimezone(UTC)
         calendar = _Calendar(self.schedule, ZoneInfo(self.time_zone))
         last = calendar.latest(moment)

@@ -54,8 +54,8 @@ class AdoptBaseline:
         count = len(self.versions)
         return Outline(
             id=f"baseline/{self.baseline.key}",
-            title=f"adopt the schema as it is: {count} versions up to {self.baseline} count as "
-            "applied",
+            title=f"adopt the schema as it is: {count} version{'s' if count != 1 else ''} up to "
+            f"{self.baseline} count{'s' if count == 1 else ''} as applied",
         )
 
     async def probe(self, work: Exclusive) -> bool:

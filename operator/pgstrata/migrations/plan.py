@@ -392,7 +392,7 @@ def _summary(
 ) -> str:
     if not steps and not shown and waits is None:
         return f"nothing to do for version {source.target}"
-    text = f"{len(steps)} steps to version {source.target}"
+    text = f"{len(steps)} step{'s' if len(steps) != 1 else ''} to version {source.target}"
     if shown:
         text += f"; {len(shown)} contract steps are shown and not run"
     if waits is not None:

@@ -123,6 +123,12 @@ def hourly_moments(change: str, minute: int) -> tuple[datetime, ...]:
     return tuple(moments)
 
 
+def test_many_short_openings_close_when_the_last_of_them_does() -> None:
+    window = Window("w", "* 0-17 * * 1-5", MINUTE)
+    opening = window.at(utc("2026-11-27T00:00Z"))
+    assert opening.closes == utc("2026-11-27T18:00Z")
+
+
 @given(
     change=st.sampled_from(sorted(CHANGES)),
     seconds=st.integers(-2 * 86_400, 2 * 86_400),
