@@ -34,7 +34,8 @@ class KeptTrigger:
     version: SourceVersion
     table: TableName
     columns: frozenset[str]
-    """Whose UPDATE it is for: those that PostgreSQL holds fast."""
+    """Whose UPDATE it is for, which PostgreSQL holds fast, and those that it sets, which nobody
+    else does: without them it would leave rows as they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,18 +132,29 @@ class Names:
         if note is not None and note.sources:
             ref = read_batch_statement(group.first.text).table
             table = table_name(ref, self.observed, self.schema)
-            yield KeptTrigger(version, table, note.sources)
+            yield KeptTrigger(version, table, note.sources | _targets(version, ref.name))
 
 
 def standing(source: MigrationSource, journal: Journal) -> list[KeptTrigger]:
     """Return the triggers of backfills that were applied, those of unfinished ones left out."""
     versions = {version.version.key: version for version in source.versions}
     return [
-        KeptTrigger(versions[one.version], TableName(one.schema, one.table), frozenset(one.columns))
+        KeptTrigger(
+            versions[one.version],
+            TableName(one.schema, one.table),
+            frozenset(one.columns) | _targets(versions[one.version], one.table),
+        )
         for one in journal.owned
         if one.version in versions and one.schema is not None and one.table is not None
         if journal.has_applied(one.step)
     ]
+
+
+def _targets(version: SourceVersion, table: str) -> frozenset[str]:
+    """Return the columns that a version's backfills of a table set."""
+    texts = [s.text for file in version.files for s in file.statements if s.batch is not None]
+    found = [read_batch_statement(text) for text in texts]
+    return frozenset(target for one in found if one.table.name == table for target in one.targets)
 
 
 def keeps(version: SourceVersion, journal: Journal) -> bool:
