@@ -7,6 +7,7 @@ that are made here. Only whole expressions are moved around; none is changed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from pgstrata.core.errors import MigrationFailed
@@ -169,6 +170,7 @@ def conjunction(conditions: Sequence[str]) -> str:
     return " AND ".join(f"({condition})" for condition in conditions) or "true"
 
 
+@lru_cache(maxsize=512)
 def read_batch_statement(text: str) -> BatchStatement:
     """Take a statement apart. Raises NotBatchable, SyntaxProblem."""
     parsed = parse_statement(text)
